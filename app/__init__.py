@@ -1,0 +1,1 @@
+"""Pages to look at a run, and the bridge to FiftyOne."""

@@ -1,0 +1,1 @@
+"""Imbalance measured and mended."""

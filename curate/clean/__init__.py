@@ -1,0 +1,1 @@
+"""Steps that find what should not be there."""

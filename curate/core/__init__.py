@@ -1,0 +1,1 @@
+"""Ground floor: the tables and shapes that every other room shares."""

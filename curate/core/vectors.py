@@ -1,0 +1,102 @@
+"""Vectors: one memory-mapped matrix of embeddings beside the ids of its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.core import columns as col
+from curate.core.errors import InputError
+from curate.core.files import atomic_path, json_digest, read_json, read_table, write_json, write_table
+from curate.core.manifest import text_array
+
+_TILE = 65_536
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit-length embeddings.
+
+    image_ids: Arrow text `(N,)`. matrix: `(N, D)` float16 or float32, memory-mapped when loaded.
+    model: the name of what made them. fingerprint: changes whenever the model does.
+    """
+
+    image_ids: pa.Array
+    matrix: np.ndarray
+    model: str
+    fingerprint: str
+
+    def rows_of(self, image_ids: Any) -> np.ndarray:
+        """Row of each id, -1 where there is no vector: int64."""
+        found = pc.index_in(text_array(image_ids), value_set=self.image_ids)
+        return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def write(self, folder: Path | str) -> None:
+        """Write `vectors.npy`, `image_ids.parquet` and, last, `meta.json`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / "vectors.npy") as temporary, open(temporary, "wb") as handle:
+            np.save(handle, self.matrix)
+        ids = pd.DataFrame({col.IMAGE_ID: pd.array(self.image_ids, dtype="str")})
+        write_table(folder / "image_ids.parquet", ids)
+        write_json(folder / "meta.json", {"model": self.model, "fingerprint": self.fingerprint})
+
+
+def load_vectors(folder: Path | str) -> Vectors:
+    """Open a folder that `Vectors.write` wrote, or a `.npy` beside a `.csv`/`.parquet` of ids of the same name.
+
+    Raises InputError where ids and rows differ in number, or a vector is not finite and of unit length.
+    """
+    folder = Path(folder)
+    if folder.suffix == ".npy":
+        matrix_path, ids_path = folder, folder.with_suffix(".parquet")
+        if not ids_path.exists():
+            ids_path = folder.with_suffix(".csv")
+        meta = {"model": folder.stem, "fingerprint": json_digest([folder.stem, folder.stat().st_size])}
+    else:
+        matrix_path, ids_path = folder / "vectors.npy", folder / "image_ids.parquet"
+        if not (folder / "meta.json").exists():
+            raise InputError("not a vector store (no meta.json)", file=folder,
+                             remedy="Give the folder that `Vectors.write` wrote, or a .npy file")  # fmt: skip
+        meta = read_json(folder / "meta.json")
+    try:
+        matrix = np.load(matrix_path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a readable .npy matrix ({error})", file=matrix_path) from error
+    if ids_path.suffix == ".csv":
+        ids = pd.read_csv(ids_path, dtype=str, keep_default_na=False)
+    elif ids_path.exists():
+        ids = read_table(ids_path)
+    if col.IMAGE_ID not in ids:
+        raise InputError("the column 'image_id' is missing", file=ids_path, value=list(ids.columns))
+    if matrix.ndim != 2 or len(ids) != len(matrix):
+        raise InputError("ids and vectors differ", file=matrix_path, value=matrix.shape,
+                         allowed=f"({len(ids)}, D), one row for each id in {ids_path.name}")  # fmt: skip
+    check_unit_length(matrix, origin=matrix_path)
+    return Vectors(text_array(ids[col.IMAGE_ID]), matrix, meta["model"], meta["fingerprint"])
+
+
+def check_unit_length(matrix: np.ndarray, *, origin: object = None) -> None:
+    """Raise InputError unless every row `(D,)` of the matrix is finite and of length 1 within 1%, tile by tile."""
+    for start in range(0, len(matrix), _TILE):
+        tile = np.asarray(matrix[start : start + _TILE], dtype=np.float32)
+        length = np.sqrt(np.einsum("ij,ij->i", tile, tile))
+        bad = ~(np.abs(length - 1) <= 0.01)
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError("the vector is not of unit length", file=origin, row=start + row + 1,
+                             value=float(length[row]), allowed="length 1 within 0.01",
+                             remedy="Divide each vector by its length; drop those that are zero or NaN")  # fmt: skip
+
+
+def unit(matrix: np.ndarray) -> np.ndarray:
+    """Rows `(N, D)` divided by their length, float32; a zero row stays zero."""
+    matrix = np.asarray(matrix, dtype=np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    return matrix / np.where(length > 0, length, 1)[:, None]

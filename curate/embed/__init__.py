@@ -1,0 +1,1 @@
+"""Images to vectors: one Embedder protocol, several models."""

@@ -1,0 +1,1 @@
+"""Pixels to facts: decoding, hashes, quality, known alterations."""

@@ -1,0 +1,1 @@
+"""The engine: recipes planned, run, resumed and explained."""

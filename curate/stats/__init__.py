@@ -1,0 +1,1 @@
+"""Pure arrays: rates, intervals, power, imbalance."""
