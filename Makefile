@@ -1,0 +1,37 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+STAMP := $(VENV)/.ready
+WORKERS ?= 2
+
+export FIFTYONE_DO_NOT_TRACK = true
+export NO_ALBUMENTATIONS_UPDATE = 1
+export RAY_USAGE_STATS_ENABLED = 0
+export DO_NOT_TRACK = true
+export HF_HUB_OFFLINE = 1
+
+.PHONY: demo test lint recovery clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Runs the main job on faces that it draws, and says where the report is.
+demo: $(STAMP)
+	$(VENV)/bin/curate run demo --out runs/demo
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest -n $(WORKERS)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+
+# Kills a run on real faces again and again; needs CURATE_REAL_DATA.
+recovery: $(STAMP)
+	$(VENV)/bin/python -m tests.recovery.real --kills 20
+
+clean:
+	rm -rf $(VENV) runs dist build

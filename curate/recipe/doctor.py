@@ -1,0 +1,46 @@
+"""What is installed, and what each extra unlocks."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+#: (module, distribution, extra, what it unlocks)
+_OPTIONAL = (
+    ("streamlit", "streamlit", "app", "pages to look at a run in the browser"),
+    ("fiftyone", "fiftyone", "app", "a run as a FiftyOne dataset"),
+    ("_dlib_pybind11", "dlib-bin", "dlib", "128-d face vectors from a trained network (embedder: {kind: dlib})"),
+    ("face_recognition_models", "face_recognition_models", "dlib", "the network's weights"),
+    ("ray", "ray", "ray", "work on a cluster (--engine ray)"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One library: its version, or None where it is missing; what it unlocks; how to get it."""
+
+    library: str
+    version: str | None
+    unlocks: str
+    remedy: str
+
+
+def examine() -> list[Finding]:
+    """What each optional library is here for, and whether it is here. Imports none of them."""
+    findings = []
+    for module, distribution, extra, unlocks in _OPTIONAL:
+        found = None
+        if importlib.util.find_spec(module) is not None:
+            try:
+                found = version(distribution)
+            except PackageNotFoundError:
+                found = "unknown"
+        findings.append(Finding(distribution, found, unlocks, "" if found else f"pip install 'curate[{extra}]'"))
+    return findings
+
+
+def free_space(path: str = ".") -> int:
+    """Bytes free on the disk of a folder."""
+    return shutil.disk_usage(path).free

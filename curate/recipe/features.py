@@ -1,0 +1,399 @@
+"""Features: per-image facts, computed once per content and cached for all runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from curate.core import columns as col
+from curate.core.errors import CurateError, InputError
+from curate.core.files import atomic_path, json_digest, locate, read_table
+from curate.core.manifest import Manifest
+from curate.core.shapes import Executor
+from curate.core.vectors import load_vectors, unit
+
+#: Images in one piece of work, whatever the number of workers.
+SHARD = 4096
+EMBEDDING = "embedding"
+DESCRIPTOR = "descriptor"
+CONTENT = "content"
+DECISIONS = "decisions"
+TRUTH = "truth"
+
+Progress = Callable[[str, int, int], None]
+
+
+def default_cache() -> Path:
+    """The folder of cached features: CURATE_CACHE, else `curate` in the user's cache folder."""
+    base = os.environ.get("CURATE_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "curate"
+
+
+def pixel_features() -> tuple[str, ...]:
+    """The names of the features that come from pixels alone."""
+    from curate.images.facts import FEATURES
+
+    return tuple(FEATURES)
+
+
+def known_features() -> tuple[str, ...]:
+    """Every name that a step may need."""
+    return (*pixel_features(), EMBEDDING, DECISIONS, TRUTH)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Work not in the cache: how many images, and about how many seconds on the executor's workers."""
+
+    images: int
+    seconds: float
+
+
+class FeatureStore:
+    """Features of one source's images, by the content of their files.
+
+    cache: a folder shared by runs. A file's content is known by path, size and modification time; every other
+    feature is found by content, so that a renamed or copied image costs nothing.
+    """
+
+    def __init__(
+        self, source: Manifest, cache: Path, executor: Executor, embedder_params: Any, progress: Progress | None = None
+    ) -> None:
+        self._source = source
+        self._cache = cache
+        self._executor = executor
+        self._params = embedder_params
+        self._progress = progress or (lambda *_: None)
+        self._embedder: Any = None
+        self._content: np.ndarray | None = None
+        self._stat_keys: np.ndarray | None = None
+        self._fit_cache: tuple[str, np.ndarray] | None = None
+        self._own = (
+            Manifest.from_frame(source.frame.loc[source.originals(), [col.IMAGE_ID, col.IDENTITY, col.PATH]], levels={})
+            if self.has_pixels
+            else None
+        )
+        #: Images looked at in this run, so that an unreadable one is not read again for every feature.
+        self._looked = np.zeros(len(self._own) if self._own is not None else 0, dtype=bool)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the source says where its pixels are."""
+        return self._source.root is not None and col.PATH in self._source.frame
+
+    @property
+    def embedder(self) -> Any:
+        """The recipe's embedder, made on first use; None where the vectors are the user's own."""
+        if self._embedder is None and self._params.kind != "vectors":
+            from curate.embed import make_embedder
+
+            self._embedder = make_embedder(self._params)
+        return self._embedder
+
+    # ---- what is known and what it would cost -------------------------------------------------------------------
+
+    def pending(self, names: Sequence[str]) -> Pending:
+        """Images whose features are not cached, with the cost estimated by timing a few of them."""
+        names = self._pixel_names(names)
+        if not names or not self.has_pixels or not len(self._source):
+            return Pending(0, 0.0)
+        content = self._contents()
+        missing = (content == 0).all(axis=1)
+        for name in names:
+            if name != CONTENT:
+                missing |= ~self._lookup(name, content, with_values=False)[0]
+        count = int(missing.sum())
+        if not count:
+            return Pending(0, 0.0)
+        rows = np.flatnonzero(missing)
+        sample = rows[np.linspace(0, len(rows) - 1, min(32, len(rows))).astype(int)]
+        self._compute(sample[:1], names)  # the first call also loads libraries
+        start = time.perf_counter()
+        self._compute(sample, names)
+        each = (time.perf_counter() - start) / len(sample)
+        return Pending(count, count * each / self._executor.workers)
+
+    def key(self, name: str, manifest: Manifest) -> str:
+        """What a feature's values depend on, as a digest; two manifests with the same key have the same values."""
+        if name == EMBEDDING:
+            if self._params.kind == "vectors":
+                return json_digest([name, load_vectors(self._params.path).fingerprint])
+            train = _training_rows(manifest)
+            return json_digest([name, self.embedder.fingerprint, self._digest(manifest, train), self._digest(manifest)])
+        if name == TRUTH:
+            return json_digest([name, hashlib.sha256(self._truth_path().read_bytes()).hexdigest()])
+        return json_digest([name, _version(name), self._digest(manifest)])
+
+    # ---- values ---------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, manifest: Manifest) -> Any:
+        """A feature of each row of a manifest that descends from the source."""
+        if name == TRUTH:
+            return read_table(self._truth_path())
+        if name == EMBEDDING:
+            return self._embedding(manifest)
+        self.prepare([name], manifest)
+        rows = self._rows(manifest)
+        if name == CONTENT:
+            return self._content[rows]
+        hit, values = self._lookup(name, self._content[rows])
+        if not hit.all():
+            # Unreadable files have no content to be found by; they cost little to look at again.
+            wanted = np.unique(rows[~hit])
+            fresh = self._compute(wanted, [name])[name]
+            values[~hit] = fresh[np.searchsorted(wanted, rows[~hit])]
+        return values
+
+    def prepare(self, names: Sequence[str], manifest: Manifest | None = None) -> None:
+        """Compute what the cache lacks of some pixel features, one decode per image, for a manifest or the source."""
+        names = self._pixel_names(names)
+        if not names:
+            return
+        if not self.has_pixels:
+            raise CurateError(f"{', '.join(names)} need pixels, and the source has none: give source.root")
+        wanted = np.ones(len(self._own), dtype=bool)
+        if manifest is not None:
+            wanted[:] = False
+            wanted[self._rows(manifest)] = True
+        content = self._contents()
+        readable = (content != 0).any(axis=1)
+        missing = wanted & ~readable & ~self._looked
+        for name in names:
+            if name != CONTENT:
+                known = wanted & readable
+                missing[known] |= ~self._lookup(name, content[known], with_values=False)[0]
+        self._run(missing, names, content)
+
+    def _run(self, missing: np.ndarray, names: list[str], content: np.ndarray) -> None:
+        shards = []
+        for start in range(0, len(missing), SHARD):
+            rows = start + np.flatnonzero(missing[start : start + SHARD])
+            if len(rows):
+                shards.append(rows)
+        total = int(missing.sum())
+        done = 0
+        label = ", ".join(name for name in names if name != CONTENT) or CONTENT
+        results = self._executor.map(_facts, (self._task(rows, names) for rows in shards))
+        for rows, facts in zip(shards, results, strict=True):
+            content[rows] = facts[CONTENT]
+            self._looked[rows] = True
+            readable = (facts[CONTENT] != 0).any(axis=1)
+            for name in names:
+                if name != CONTENT:
+                    self._save(name, facts[CONTENT][readable], facts[name][readable])
+            # Last, so that a content is known only when its facts are.
+            self._save_content(self._stats()[rows][readable], facts[CONTENT][readable])
+            done += len(rows)
+            self._progress(label, done, total)
+
+    def _embedding(self, manifest: Manifest) -> np.ndarray:
+        if self._params.kind == "vectors":
+            vectors = load_vectors(self._params.path)
+            rows = vectors.rows_of(manifest.frame[col.IMAGE_ID])
+            if len(rows) and (rows < 0).all():
+                raise InputError(
+                    "none of the manifest's images has a vector",
+                    file=self._params.path,
+                    value=str(manifest.frame[col.IMAGE_ID][0]),
+                    remedy="Both need the same image_id",
+                )
+            found = unit(vectors.matrix[np.maximum(rows, 0)]) if len(vectors.matrix) else np.zeros((len(rows), 1))
+            found[rows < 0] = 0
+            return found.astype(np.float32)
+        key = self.key(EMBEDDING, manifest)
+        if self._fit_cache is None or self._fit_cache[0] != key:
+            descriptors = self.get(DESCRIPTOR, manifest)
+            usable = descriptors.any(axis=1)
+            with threadpool_limits(1):
+                state = self.embedder.fit(descriptors[usable & _training_rows(manifest)])
+                size = None
+                tiles = []
+                for start in range(0, len(descriptors), SHARD):
+                    tile = self.embedder.project(descriptors[start : start + SHARD], state)
+                    size = tile.shape[1]
+                    tiles.append(np.asarray(tile, dtype=np.float32))
+            matrix = np.concatenate(tiles) if tiles else np.zeros((0, size or 1), dtype=np.float32)
+            matrix[~usable] = 0
+            self._fit_cache = (key, matrix)
+        return self._fit_cache[1]
+
+    # ---- the cache ------------------------------------------------------------------------------------------------
+
+    def _pixel_names(self, names: Sequence[str]) -> list[str]:
+        wanted = {name for name in names if name in pixel_features() or name == DESCRIPTOR}
+        if EMBEDDING in names and self._params.kind != "vectors":
+            wanted.add(CONTENT)
+        return sorted(wanted | {CONTENT}) if wanted else []
+
+    def _task(self, rows: np.ndarray, names: Sequence[str]) -> Any:
+        from curate.images.facts import ShardTask
+
+        paths = tuple(self._own.frame[col.PATH].iloc[rows].tolist())
+        embedder = self.embedder if DESCRIPTOR in names else None
+        return ShardTask(str(self._source.root), paths, tuple(names), embedder)
+
+    def _compute(self, rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        parts = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
+        with threadpool_limits(1):
+            results = [_facts(self._task(part, names)) for part in parts]
+        return {name: np.concatenate([result[name] for result in results]) for name in names}
+
+    def _rows(self, manifest: Manifest) -> np.ndarray:
+        """Row in the source of each row of a manifest; a replica has its parent's."""
+        ids = manifest.frame[col.IMAGE_ID]
+        if col.PARENT_ID in manifest.frame:
+            ids = manifest.frame[col.PARENT_ID].fillna(ids)
+        rows = self._own.rows_of(ids)
+        if (rows < 0).any():
+            raise CurateError(f"image {ids[int((rows < 0).argmax())]!r} does not come from the source")
+        return rows
+
+    def _digest(self, manifest: Manifest, mask: np.ndarray | None = None) -> str:
+        self.prepare([CONTENT], manifest)
+        content = self._contents()[self._rows(manifest)]
+        chosen = content if mask is None else content[mask]
+        return hashlib.sha256(np.ascontiguousarray(chosen).tobytes()).hexdigest()
+
+    def _truth_path(self) -> Path:
+        path = Path(self._source.root).parent / "truth.parquet" if self._source.root else None
+        if path is None or not path.exists():
+            raise CurateError("the source has no truth table (truth.parquet beside its images): only synthetic sources "
+                              "have one; take the step out of the recipe")  # fmt: skip
+        return path
+
+    def _folder(self, name: str) -> Path:
+        return self._cache / "features" / f"{name}-{_version(name, self.embedder if name == DESCRIPTOR else None)}"
+
+    def _save(self, name: str, content: np.ndarray, values: np.ndarray) -> None:
+        if len(content):
+            digest = hashlib.blake2b(content.tobytes(), digest_size=12).hexdigest()
+            _save_arrays(self._folder(name) / f"{digest}.npz", content=content, values=values)
+
+    def _lookup(self, name: str, content: np.ndarray, with_values: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows the cache has, and their values (zeros where it has none)."""
+        shape, dtype = self._layout(name)
+        hit = np.zeros(len(content), dtype=bool)
+        values = np.zeros((len(content) if with_values else 0, *shape), dtype=dtype)
+        if not len(content):
+            return hit, values
+        order = np.argsort(content[:, 0], kind="stable")
+        ranked = content[order]
+        for shard in sorted(self._folder(name).glob("*.npz")):
+            with _load_arrays(shard) as stored:
+                if stored is None:
+                    continue
+                keys = stored["content"]
+                # Every wanted row whose first half stands in the shard, checked by both halves.
+                sorter = np.argsort(keys[:, 0], kind="stable")
+                at = np.minimum(np.searchsorted(keys[sorter, 0], ranked[:, 0]), len(keys) - 1)
+                match = sorter[at]
+                same = (keys[match] == ranked).all(axis=1) & (ranked != 0).any(axis=1)
+                if same.any():
+                    rows = order[same]
+                    hit[rows] = True
+                    if with_values:
+                        values[rows] = stored["values"][match[same]]
+        return hit, values
+
+    def _layout(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        if name == DESCRIPTOR:
+            return (self.embedder.size,), np.dtype(np.float32)
+        from curate.images.facts import FEATURES
+
+        return tuple(FEATURES[name].shape), np.dtype(FEATURES[name].dtype)
+
+    def _stats(self) -> np.ndarray:
+        """A 128-bit key of (path, size, modification time) for each image of the source, zeros where it is missing."""
+        if self._stat_keys is not None:
+            return self._stat_keys
+        root = Path(self._source.root)
+        keys = np.zeros((len(self._own), 2), dtype=np.uint64)
+        base = os.path.realpath(root)
+        for row, path in enumerate(self._own.frame[col.PATH]):
+            with contextlib.suppress(OSError, InputError, TypeError):
+                full = os.path.join(base, path)
+                found = os.stat(full) if os.path.exists(full) else os.stat(locate(root, path))
+                text = f"{path}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape")
+                keys[row] = np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), dtype=np.uint64)
+        self._stat_keys = keys
+        return keys
+
+    def _content_folder(self) -> Path:
+        root = os.path.realpath(self._source.root)
+        return self._cache / "content" / hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
+
+    def _save_content(self, stats: np.ndarray, content: np.ndarray) -> None:
+        if len(stats):
+            digest = hashlib.blake2b(stats.tobytes(), digest_size=12).hexdigest()
+            _save_arrays(self._content_folder() / f"{digest}.npz", stats=stats, content=content)
+
+    def _contents(self) -> np.ndarray:
+        """The content of each of the source's images as far as known; zeros where it is not."""
+        if self._content is None:
+            self._content = np.zeros((len(self._own), 2), dtype=np.uint64)
+            stats = self._stats()
+            place = pd.Series(np.arange(len(stats)), index=stats[:, 0])[(stats != 0).any(axis=1)]
+            for shard in sorted(self._content_folder().glob("*.npz")):
+                with _load_arrays(shard) as stored:
+                    if stored is None:
+                        continue
+                    keys, values = stored["stats"], stored["content"]
+                    at = place.reindex(pd.Index(keys[:, 0])).to_numpy(np.float64)
+                    found = ~np.isnan(at)
+                    rows = at[found].astype(np.int64)
+                    same = stats[rows, 1] == keys[found, 1]
+                    self._content[rows[same]] = values[found][same]
+        return self._content
+
+
+def _facts(task: Any) -> dict[str, np.ndarray]:
+    from curate.images.facts import facts_of_shard
+
+    return facts_of_shard(task)
+
+
+def _version(name: str, embedder: Any = None) -> str:
+    if embedder is not None:
+        return embedder.fingerprint[:24]
+    from curate.images.facts import FEATURES
+
+    return f"v{FEATURES[name].version}" if name in FEATURES else "v0"
+
+
+def _training_rows(manifest: Manifest) -> np.ndarray:
+    """The rows that a fit may see: the training originals, or all originals before there is a split."""
+    mask = manifest.originals()
+    if col.SPLIT in manifest.frame and manifest.frame[col.SPLIT].notna().any():
+        mask &= manifest.in_split(col.TRAIN)
+    return mask
+
+
+def _save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez(handle, **arrays)
+
+
+@contextlib.contextmanager
+def _load_arrays(path: Path) -> Iterator[Any]:
+    """The arrays of a cache file, or None where it is damaged: then its images are simply computed again."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+        stored.files  # noqa: B018
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        yield None
+        return
+    with stored:
+        yield stored

@@ -1,0 +1,235 @@
+"""Run a recipe: each step decides, one function applies, and everything can be resumed and explained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from curate.collect import SOURCES
+from curate.core import columns as col
+from curate.core.decisions import Decisions, apply_decisions
+from curate.core.errors import CurateError
+from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
+from curate.core.manifest import Manifest
+from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
+from curate.recipe.features import DECISIONS, FeatureStore, Progress, default_cache
+from curate.recipe.plan import check_needs, pixel_needs
+from curate.recipe.schema import PlannedStep, Recipe
+from curate.recipe.store import RunFolder, library_versions
+
+_SOURCE = "steps/00-source"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step did: its summary (see `steps/NN-name/summary.json`) and whether it was done before."""
+
+    summary: dict[str, Any]
+    cached: bool
+
+
+@dataclass
+class RunResult:
+    """A finished run: its folder, the path of its report page, and the result of each step."""
+
+    folder: Path
+    page: Path
+    manifest: Manifest
+    steps: list[StepResult] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+Listener = Callable[[StepResult], None]
+
+
+def run_recipe(
+    recipe: Recipe,
+    out: Path | str,
+    *,
+    executor: Executor,
+    cache: Path | None = None,
+    on_step: Listener | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a recipe into a folder; the same call resumes a run that was interrupted, to the same bytes.
+
+    on_step is called after each step; progress(feature, done, total) while features are computed.
+    Raises CurateError where the folder is held by another run, a need is not provided, or a disk is full.
+    """
+    return _Run(recipe, RunFolder(out), executor, cache or default_cache(), on_step, progress).run()
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, folder: RunFolder, executor: Executor, cache: Path, on_step: Listener | None,
+                 progress: Progress | None) -> None:  # fmt: skip
+        self.recipe = recipe
+        self.folder = folder
+        self.executor = executor
+        self.cache = cache
+        self.on_step = on_step or (lambda _: None)
+        self.progress = progress
+        self.versions = library_versions()
+        self.rejected: list[pd.DataFrame] = []
+
+    def run(self) -> RunResult:
+        with self.folder.lock():
+            kind = self.recipe.source.kind
+            collected = SOURCES[kind].read(self.recipe.source, self.recipe.levels, self.executor, self.cache)
+            manifest = collected.manifest
+            self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
+            check_needs(self.recipe, self.store)
+            self._write_plan(manifest)
+            chain = self._write_source(manifest, collected.notes)
+            self.store.prepare(pixel_needs(self.recipe))
+            result = RunResult(self.folder.path, self.folder.path / "report" / "index.html", manifest)
+            result.notes = tuple(collected.notes)
+            for item in self.recipe.steps:
+                manifest, chain, done = self._step(item, manifest, chain)
+                result.steps.append(done)
+                self.on_step(done)
+            manifest.write(self.folder.path / "manifest.parquet")
+            write_table(self.folder.path / "rejected.parquet", self._all_rejected(manifest))
+            from curate.report import write_report
+
+            result.page = write_report(self.folder.path)
+            result.manifest = manifest
+            return result
+
+    # ---- before the steps -----------------------------------------------------------------------------------------
+
+    def _write_plan(self, manifest: Manifest) -> None:
+        root = str(Path(manifest.root).resolve()) if manifest.root is not None else None
+        steps = [
+            {"order": item.order, "name": item.step.name, "kind": item.step.kind, "folder": item.folder,
+             "sentence": item.step.sentence, "params": item.params.model_dump(mode="json")}
+            for item in self.recipe.steps
+        ]  # fmt: skip
+        self.folder.remove_strangers({_SOURCE, *(step["folder"] for step in steps)})
+        plan = {
+            "name": self.recipe.name, "seed": self.recipe.seed, "recipe": dict(self.recipe.raw),
+            "source": {"kind": self.recipe.source.kind, "root": root}, "cache": str(self.cache.resolve()),
+            "levels": dict(manifest.levels), "steps": steps, "versions": self.versions,
+        }  # fmt: skip
+        write_json(self.folder.path / "plan.json", plan)
+
+    def _write_source(self, manifest: Manifest, notes: tuple[str, ...]) -> str:
+        path = self.folder.path / _SOURCE / "manifest.parquet"
+        manifest.write(path)
+        write_json(path.with_name("summary.json"), {
+            "name": "source", "kind": "source", "order": 0, "images_out": len(manifest),
+            "identities_out": _identities(manifest), "notes": list(notes),
+        })  # fmt: skip
+        return file_digest(path)
+
+    # ---- one step -------------------------------------------------------------------------------------------------
+
+    def _step(self, item: PlannedStep, manifest: Manifest, chain: str) -> tuple[Manifest, str, StepResult]:
+        human = self.folder.human(item.step.name, first=item.order == 1)
+        human = human.stamped(item.step.name, item.order, col.HUMAN_SOURCE)
+        fingerprint = {
+            "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
+            "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
+            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need != DECISIONS},
+            "human": human.frame.to_json(orient="split"), "versions": self.versions,
+        }  # fmt: skip
+        cached = self.folder.is_done(item.folder, fingerprint)
+        if item.step.kind == "report":
+            if not cached:
+                self._measure(item, manifest, fingerprint)
+            summary = read_json(self.folder.path / item.folder / "summary.json")
+            return manifest, chain, StepResult(summary, cached)
+        path = self.folder.path / item.folder / "decisions.parquet"
+        if cached:
+            decisions = Decisions.from_frame(read_table(path))
+        else:
+            made = self._call(item, manifest)
+            decisions = Decisions.concat([made.stamped(item.step.name, item.order), human])
+            write_table(path, decisions.frame)
+        after, rejected = apply_decisions(manifest, decisions)
+        self.rejected.append(rejected)
+        if not cached:
+            summary = self._summary(item, manifest, after)
+            summary["actions"] = _counts(decisions, rejected)
+            write_json(path.with_name("summary.json"), summary)
+            names = [f"{item.folder}/{name}" for name in ("decisions.parquet", "summary.json")]
+            self.folder.finish(item.folder, fingerprint, names)
+        summary = read_json(path.with_name("summary.json"))
+        return after, json_digest([chain, file_digest(path)]), StepResult(summary, cached)
+
+    def _call(self, item: PlannedStep, manifest: Manifest) -> Any:
+        values = {
+            need: self._earlier(item.order) if need == DECISIONS else self.store.get(need, manifest)
+            for need in item.step.needs
+        }
+        with threadpool_limits(1):
+            made = item.step(
+                manifest, Features(values, self.executor), item.params, step_rng(self.recipe.seed, item.step.name)
+            )
+        expected = Report if item.step.kind == "report" else Decisions
+        if not isinstance(made, expected):
+            raise CurateError(f"step {item.step.name!r} returned {type(made).__name__}, not {expected.__name__}")
+        return made
+
+    def _earlier(self, order: int) -> pd.DataFrame:
+        frames = [
+            Decisions.from_frame(read_table(self.folder.path / item.folder / "decisions.parquet"))
+            for item in self.recipe.steps
+            if item.order < order and item.step.kind == "step"
+        ]
+        return Decisions.concat(frames).frame
+
+    def _measure(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any]) -> None:
+        report = self._call(item, manifest)
+        files = []
+        for name, table in report.tables.items():
+            write_table(self.folder.path / f"{name}.parquet", table)
+            files.append(f"{name}.parquet")
+        for name, value in report.documents.items():
+            write_json(self.folder.path / f"{name}.json", value)
+            files.append(f"{name}.json")
+        summary = self._summary(item, manifest, manifest)
+        summary |= {
+            "summary": dict(report.summary), "notes": list(report.notes), "tables": list(report.tables),
+            "documents": list(report.documents),
+            "figures": [
+                {"kind": f.kind, "table": f.table, "title": f.title, "options": dict(f.options)} for f in report.figures
+            ],
+        }  # fmt: skip
+        write_json(self.folder.path / item.folder / "summary.json", summary)
+        self.folder.finish(item.folder, fingerprint, [*files, f"{item.folder}/summary.json"])
+
+    def _summary(self, item: PlannedStep, before: Manifest, after: Manifest) -> dict[str, Any]:
+        return {
+            "name": item.step.name, "kind": item.step.kind, "order": item.order, "sentence": item.step.sentence,
+            "images_in": len(before), "images_out": len(after),
+            "identities_in": _identities(before), "identities_out": _identities(after),
+        }  # fmt: skip
+
+    def _all_rejected(self, manifest: Manifest) -> pd.DataFrame:
+        parts = [part for part in self.rejected if len(part)]
+        if not parts:
+            return self.rejected[0] if self.rejected else manifest.frame.head(0)
+        parts = [
+            part.astype({n: "str" for n in part if isinstance(part[n].dtype, pd.CategoricalDtype)}) for part in parts
+        ]
+        whole = pd.concat(parts, ignore_index=True).sort_values(col.IMAGE_ID, kind="stable", ignore_index=True)
+        return whole.astype(
+            {n: "category" for n in ("step", "reason", *col.CATEGORIES, *manifest.levels) if n in whole}
+        )
+
+
+def _identities(manifest: Manifest) -> int:
+    return len(manifest.frame[col.IDENTITY].cat.categories)
+
+
+def _counts(decisions: Decisions, rejected: pd.DataFrame) -> dict[str, int]:
+    """Rows per `action/reason`; images really dropped as `dropped`."""
+    frame = decisions.frame[["action", "reason"]].astype("str").fillna("")
+    counted = Counter({f"{action}/{reason}": int(n) for (action, reason), n in frame.value_counts().items()})
+    return {**dict(sorted(counted.items())), "dropped": len(rejected)}
