@@ -24,7 +24,7 @@ _NAMES = {
     "IDROversampler": "curate.balance.oversample",
 }
 
-__all__ = list(_NAMES)  # noqa: PLE0605
+__all__ = list(_NAMES)
 __version__ = "0.1.0"
 
 
