@@ -61,8 +61,7 @@ def test_values_are_those_of_the_images_themselves(faces: Manifest, params, tmp_
     some = faces.take(np.arange(5, 25, 3))
     for name in ("phash", "quality", "thumbnail", "content", "pixels", "decoded"):
         alone = [
-            facts_of_shard(ShardTask(str(faces.root), (path,), (name,), None))[name][0]
-            for path in some.frame[col.PATH]
+            facts_of_shard(ShardTask(str(faces.root), (path,), (name,), None))[name][0] for path in some.frame[col.PATH]
         ]
         assert np.array_equal(store.get(name, some), np.stack(alone)), name
 

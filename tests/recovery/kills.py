@@ -15,7 +15,7 @@ from pathlib import Path
 
 def digests(run: Path) -> dict[str, str]:
     """SHA-256 of every table of a run, by its path below the run."""
-    tables = [path for path in sorted(run.rglob("*.parquet"))]
+    tables = sorted(run.rglob("*.parquet"))
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in tables}
 
 
