@@ -32,7 +32,9 @@ def test_blocks_run(page: Path, tmp_path: Path):
             continue
         if language in ("bash", "sh"):
             # The make targets build an environment of their own: CI runs them whole, here they must exist.
-            lines = [f"make -n -C {ROOT} {line[5:]}" if line.startswith("make ") else line for line in code.splitlines()]
+            lines = [
+                f"make -n -C {ROOT} {line[5:]}" if line.startswith("make ") else line for line in code.splitlines()
+            ]
             command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         elif language == "python":
             command = [sys.executable, "-c", code]
