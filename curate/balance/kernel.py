@@ -22,9 +22,10 @@ class State:
 
     codes: `(N, L)` int32, -1 missing. members: rows of each category in row order, category k at
     `start[k]:start[k + 1]`. slot_of, category_at, bucket_of: category -> slot, slot -> category, slot -> bucket.
-    last, value: of each bucket; free, n_free: buckets not in use. level, queue, head, tail: for each label the categories
+    place: `(N, L)` where each row stands in `members` (only under a cap).
+    last, value: of each bucket; free, n_free: buckets not in use. level, queue, head: for each label the categories
     that had its smallest count when that count was reached, and how far they are used up.
-    low, high: `(L, 2)` the slot and the weight of D1 and D9. ratio: `(L,)` the IDR now.
+    low, high: `(L, 2)` the slots around D1 and D9, with the weight of the upper one. ratio: `(L,)` the IDR now.
     left: `(N,)` replicas that each row may still have (empty: no cap). alive: rows of each category below the cap.
     tree: Fenwick trees over the members of each label, to find the n-th row that is below the cap.
     """
@@ -68,7 +69,7 @@ class State:
 def make_state(codes: np.ndarray, cap: int | None = None) -> State:
     """Lay out the counts of `codes` `(N, L)`; codes of label l run over 0..K_l - 1, each in use, -1 missing.
 
-    cap: replicas that one row may have at most; None: any number.
+    cap: replicas that one row may have at most; None: any number. Raises ValueError where a code is not in use.
     """
     codes = np.ascontiguousarray(codes, dtype=np.int32)
     n, labels = codes.shape
@@ -78,6 +79,8 @@ def make_state(codes: np.ndarray, cap: int | None = None) -> State:
     counts = np.concatenate(
         [np.bincount(codes[:, i][codes[:, i] >= 0], minlength=k) for i, k in enumerate(sizes)] or [np.zeros(0)]
     ).astype(np.int64)
+    if (counts == 0).any():
+        raise ValueError("codes must run over 0..K-1 with each in use: see curate.balance.pool.dense_codes")
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     members, place, tree_base = _members(codes, base, start, cap is not None)
     slot_of, category_at, bucket_of = (np.zeros(total, dtype=np.int32) for _ in range(3))
@@ -142,7 +145,7 @@ def _full_tree(tree_base: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _fill_slots(counts, at, slot_of, category_at, bucket_of, last, value, free, n_free, label):  # noqa: ANN001, ANN202
+def _fill_slots(counts, at, slot_of, category_at, bucket_of, last, value, free, n_free, label):
     order = np.argsort(counts, kind="mergesort")
     bucket = -1
     for slot in range(len(order)):
@@ -160,7 +163,7 @@ def _fill_slots(counts, at, slot_of, category_at, bucket_of, last, value, free, 
 
 
 @numba.njit(cache=True, inline="always")
-def _lerp(a, b, t):  # noqa: ANN001, ANN202
+def _lerp(a, b, t):
     # The two branches of numpy's own: they differ in the last bit.
     difference = b - a
     if t >= 0.5:
@@ -169,7 +172,7 @@ def _lerp(a, b, t):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, inline="always")
-def _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight):  # noqa: ANN001, ANN202
+def _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight):
     at = base[label]
     if base[label + 1] == at:
         return 1.0
@@ -179,7 +182,7 @@ def _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight):  
 
 
 @numba.njit(cache=True, inline="always")
-def _raise(category, label, base, slot_of, category_at, bucket_of, last, value, free, n_free):  # noqa: ANN001, ANN202
+def _raise(category, label, base, slot_of, category_at, bucket_of, last, value, free, n_free):
     """Add one to the count of a category."""
     slot = slot_of[category]
     bucket = bucket_of[slot]
@@ -210,7 +213,7 @@ def _raise(category, label, base, slot_of, category_at, bucket_of, last, value, 
 
 
 @numba.njit(cache=True)
-def _rarest(label, base, slot_of, category_at, bucket_of, last, value, level, queue, head):  # noqa: ANN001, ANN202
+def _rarest(label, base, slot_of, category_at, bucket_of, last, value, level, queue, head):
     """The category of the smallest count, the first in order of equals.
 
     Counts only go up, so nothing joins the smallest count once it is the smallest: its categories are listed once, in
@@ -231,7 +234,7 @@ def _rarest(label, base, slot_of, category_at, bucket_of, last, value, level, qu
 
 
 @numba.njit(cache=True)
-def _nth_alive(tree, at, size, rank):  # noqa: ANN001, ANN202
+def _nth_alive(tree, at, size, rank):
     """The place (0-based) of the alive member number `rank` (0-based) in the Fenwick tree of `size` at `at`."""
     step = 1
     while step * 2 <= size:
@@ -247,7 +250,7 @@ def _nth_alive(tree, at, size, rank):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True)
-def _alive_before(tree, at, place):  # noqa: ANN001, ANN202
+def _alive_before(tree, at, place):
     total = 0
     while place > 0:
         total += tree[at + place]
@@ -256,7 +259,7 @@ def _alive_before(tree, at, place):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True)
-def _retire(row, codes, base, start, place, alive, tree, tree_base):  # noqa: ANN001, ANN202
+def _retire(row, codes, base, start, place, alive, tree, tree_base):
     """Take a row that reached its cap out of the draws of all its categories."""
     for label in range(codes.shape[1]):
         if codes[row, label] < 0:
@@ -275,11 +278,11 @@ def draw(
     uniforms, target, rows, labels, ratios,
     codes, base, start, members, place, slot_of, category_at, bucket_of, last, value, free, n_free, level, queue, head,
     low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
-):  # fmt: skip  # noqa: ANN001, ANN201
+):  # fmt: skip
     """Make one replica for each of `uniforms` until the target is reached or a cap ends it.
 
-    Writes the original's row, the label that asked for it and that label's IDR before it. Returns how many were made and
-    why it ended (GOING: the uniforms are used up).
+    Writes the original's row, the label that asked for it and that label's IDR before it. Returns how many were made
+    and why it ended (GOING: the uniforms are used up).
     """
     n_labels = codes.shape[1]
     for number in range(len(uniforms)):

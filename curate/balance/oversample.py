@@ -134,7 +134,7 @@ class IDROversampler:
     >>> sampler = IDROversampler(target=1.5, random_state=0)
     >>> X_resampled, y_resampled = sampler.fit_resample(np.arange(8)[:, None], y)
     >>> y_resampled["identity"].value_counts().to_dict()
-    {'a': 4, 'b': 3, 'c': 3}
+    {'b': 5, 'a': 4, 'c': 3}
     """
 
     def __init__(
@@ -166,8 +166,9 @@ class IDROversampler:
         """Replicate rows: X and y with the replicas after the originals.
 
         X: anything with N rows (array, DataFrame, sparse matrix, list) or None. y: DataFrame `(N, L)`, one column for
-        each label; a missing value joins no category; values of one column must sort. Raises InputError where
-        the numbers of rows differ, y is no table or a parameter is out of bounds. Warns where the target is not reached.
+        each label; a missing value joins no category; values of one column must sort. Raises InputError where the
+        numbers of rows differ, y is no table or a parameter is out of bounds. Warns where the target is not
+        reached.
         """
         _check_limits(self.target, self.budget, self.max_per_image)
         if isinstance(y, pd.Series):
@@ -201,11 +202,16 @@ def _sorted_codes(column: pd.Series) -> np.ndarray:
     """Codes of the values in sorted order (a categorical's own order), over those present; -1 missing."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return dense_codes(column.cat.codes.to_numpy())
+    codes, values = pd.factorize(column, use_na_sentinel=True)
     try:
-        return pd.factorize(column, sort=True, use_na_sentinel=True)[0].astype(np.int32)
+        order = sorted(range(len(values)), key=values.__getitem__)
     except TypeError as error:
         raise InputError("the values of a label can't be put in order", column=str(column.name),
                          remedy="Give text, numbers or a categorical, not a mixture") from error  # fmt: skip
+    rank = np.empty(len(values) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(values), dtype=np.int32)
+    rank[-1] = -1
+    return rank[codes]
 
 
 def _length(X: Any) -> int:
@@ -229,14 +235,12 @@ class OversampleParams(StrictParams):
 
 
 @step("oversample", needs=())
-def oversample(
-    manifest: Manifest, features: Features, params: OversampleParams, rng: np.random.Generator
-) -> Decisions:
+def oversample(manifest: Manifest, features: Features, params: OversampleParams, rng: np.random.Generator) -> Decisions:
     """Add replicas of images of rare categories until the inter-decile ratio of every label is at most the target.
 
-    Replicas that are there already are no photographs and take no part; those of the split that this seed draws again stay,
-    the others are dropped (`stale_replica`), so that applying the step again changes nothing. The reason of a replica is
-    the label that asked for it, the score that label's IDR before it, the threshold the target.
+    Replicas that are there already are no photographs and take no part; those of the split that this seed draws again
+    stay, the others are dropped (`stale_replica`), so that applying the step again changes nothing. The reason of a
+    replica is the label that asked for it, the score that label's IDR before it, the threshold the target.
     Raises InputError for an unknown label or split. Warns where the target is not reached or nothing can be balanced.
     """
     labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))

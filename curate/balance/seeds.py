@@ -22,14 +22,14 @@ def augment_seeds(ids: pa.Array, parents: np.ndarray, number: np.ndarray, seed: 
 
 
 @numba.njit(cache=True, inline="always")
-def _mix(value):  # noqa: ANN001, ANN202
+def _mix(value):
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 @numba.njit(cache=True)
-def _seeds(text, starts, parents, number, seed):  # noqa: ANN001, ANN202
+def _seeds(text, starts, parents, number, seed):
     made = np.empty(len(parents), dtype=np.uint64)
     gamma = np.uint64(0x9E3779B97F4A7C15)
     for i in range(len(parents)):

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def present(counts: Any) -> np.ndarray:
-    """The counts `(K,)` above zero, int64. Raises ValueError for a negative or fractional count, or more than one axis."""
+    """The counts above zero, int64. Raises ValueError unless `counts` is `(K,)` and of whole numbers of at least 0."""
     array = np.asarray(counts)
     if array.ndim != 1:
         raise ValueError(f"counts must be a one-dimensional array, found the shape {array.shape}")

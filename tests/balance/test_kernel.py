@@ -36,7 +36,7 @@ def tables(draw: st.DrawFn) -> np.ndarray:
     return codes
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 @given(tables(), st.sampled_from([1.0, 1.2, 1.5, 2.0, 4.0]), st.integers(1, 400), st.integers(0, 9),
        st.sampled_from([None, None, 1, 2, 7]))  # fmt: skip
 def test_same_rows_as_the_reference(codes, target, budget, seed, cap):
