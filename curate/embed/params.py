@@ -1,0 +1,32 @@
+"""The settings of each embedder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from curate.core.shapes import StrictParams
+
+
+class BaselineParams(StrictParams):
+    """The classical descriptor: no download, fitted on the data. For plumbing and duplicates, not to judge people."""
+
+    kind: Literal["baseline"] = "baseline"
+    dimensions: Annotated[int, Field(ge=1, le=1024)] = 256  # at most; fewer for few images
+    whitening: Annotated[float, Field(ge=0, le=1)] = 0.5  # 0: plain PCA, 1: every axis of variance 1
+    max_fit_images: Annotated[int, Field(ge=100)] = 20_000  # evenly spaced rows beyond
+
+
+class DlibParams(StrictParams):
+    """dlib's ResNet, 128 dimensions; nothing is fitted. Needs `pip install 'curate[dlib]'`."""
+
+    kind: Literal["dlib"] = "dlib"
+    padding: Annotated[float, Field(ge=0, le=1)] = 0.25  # of the face chip, as a share of its width
+
+
+class VectorsParams(StrictParams):
+    """The user's own vectors: a folder that `Vectors.write` wrote, or `NAME.npy` beside its ids in a table."""
+
+    kind: Literal["vectors"] = "vectors"
+    path: Annotated[str, Field(min_length=1)]

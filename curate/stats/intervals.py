@@ -1,0 +1,163 @@
+"""Confidence intervals for error rates whose comparisons share identities."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curate.core.errors import InputError
+
+#: Fewer errors than this give an upper bound instead of an interval.
+MIN_ERRORS = 10
+
+
+class Interval(NamedTuple):
+    """A rate in [0, 1] and its confidence limits.
+
+    n_eff: the number of independent comparisons that would be as informative. bound: True where `high` is a one-sided
+    upper bound (few errors) and `low` is 0.
+    """
+
+    rate: float
+    low: float
+    high: float
+    n_eff: float
+    bound: bool
+
+
+def _check(errors: float, comparisons: float, confidence: float) -> None:
+    if not 0 <= errors <= comparisons:
+        raise InputError("more errors than comparisons, or fewer than none", value=(errors, comparisons))
+    if not 0 < confidence < 1:
+        raise InputError("the confidence is not a probability", value=confidence, allowed="above 0, below 1")
+
+
+def wilson(errors: float, comparisons: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (Wilson 1927) of a binomial rate: (low, high), both in [0, 1].
+
+    errors, comparisons: counts, not necessarily whole. No comparisons: (0, 1). Raises InputError for impossible counts.
+    """
+    from scipy.special import ndtri
+
+    _check(errors, comparisons, confidence)
+    if comparisons == 0:
+        return 0.0, 1.0
+    z = float(ndtri(0.5 + confidence / 2))
+    rate = errors / comparisons
+    denominator = 1 + z * z / comparisons
+    centre = (rate + z * z / (2 * comparisons)) / denominator
+    half = z / denominator * np.sqrt(rate * (1 - rate) / comparisons + z * z / (4 * comparisons**2))
+    low = 0.0 if errors == 0 else max(0.0, float(centre - half))
+    high = 1.0 if errors == comparisons else min(1.0, float(centre + half))
+    return low, high
+
+
+def upper_bound(errors: float, comparisons: float, confidence: float = 0.95) -> float:
+    """The one-sided upper limit in [0, 1] of Clopper and Pearson (1934).
+
+    For no errors it is `1 - (1 - confidence)**(1 / comparisons)`, which the rule of three, 3 / comparisons, approaches
+    at 95%. Counts need not be whole. No comparisons: 1. Raises InputError for impossible counts.
+    """
+    from scipy.special import betaincinv
+
+    _check(errors, comparisons, confidence)
+    if comparisons == 0 or errors == comparisons:
+        return 1.0
+    return float(betaincinv(errors + 1, comparisons - errors, confidence))
+
+
+def variance_from_sums(
+    identity_comparisons: np.ndarray,
+    identity_errors: np.ndarray,
+    pair_errors: np.ndarray,
+    pair_comparisons: np.ndarray,
+    squared_comparisons: float,
+    between: bool,
+) -> float:
+    """Dyadic cluster-robust variance of an error rate, without a list of the identity pairs that made no error.
+
+    identity_comparisons, identity_errors: `(I,)`, for each identity all its comparisons and errors. Impostor
+    comparisons (`between`) count for both of their identities; genuine ones, whose clusters are identities, once.
+    pair_errors, pair_comparisons: `(P,)`, for each pair of identities with an error (only read if `between`).
+    squared_comparisons: the sum over all pairs of identities of their number of comparisons squared.
+
+    With r = errors - rate * comparisons of a pair of identities and S_i the sum of r over the pairs of identity i,
+    V = (sum_i S_i^2 - sum_pairs r^2) / N^2: all products of comparisons that share an identity, each once (Fafchamps
+    and Gubert 2007; Aronow, Samii and Assenova 2015). Times I / (I - 1), the usual correction for few clusters.
+    Returns a variance >= 0; 0 where there is nothing to estimate it from.
+    """
+    counted = np.asarray(identity_comparisons, dtype=np.float64)
+    errors = np.asarray(identity_errors, dtype=np.float64)
+    total = counted.sum() / (2 if between else 1)
+    clusters = int(np.count_nonzero(counted))
+    if total == 0 or clusters < 2:
+        return 0.0
+    rate = errors.sum() / (2 if between else 1) / total
+    residual = errors - rate * counted
+    sum_squares = float(residual @ residual)
+    if between:
+        made = np.asarray(pair_errors, dtype=np.float64)
+        of = np.asarray(pair_comparisons, dtype=np.float64)
+        sum_squares -= float(made @ made - 2 * rate * (made @ of) + rate * rate * squared_comparisons)
+    return max(0.0, sum_squares / total**2 * clusters / (clusters - 1))
+
+
+def dyadic_variance(
+    identity_a: np.ndarray, identity_b: np.ndarray, comparisons: np.ndarray, errors: np.ndarray
+) -> float:
+    """Variance of an error rate that allows for comparisons which share an identity.
+
+    identity_a, identity_b: `(C,)` integer codes of a row's two identities, all equal (genuine) or all different
+    (impostor). comparisons, errors: `(C,)` counts of each row; rows of one unordered pair are added up.
+    Returns `variance_from_sums` of them. Raises InputError where the lengths differ or the two kinds are mixed.
+    """
+    first, second = np.minimum(identity_a, identity_b), np.maximum(identity_a, identity_b)
+    if not len(first) == len(comparisons) == len(errors):
+        raise InputError("the columns differ in length", value=(len(first), len(comparisons), len(errors)))
+    if not len(first):
+        return 0.0
+    same = first == second
+    if same.any() and not same.all():
+        raise InputError("genuine and impostor comparisons are mixed", remedy="Ask for one kind at a time")
+    identities, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    n = len(identities)
+    pairs, inverse = np.unique(codes[: len(first)] * n + codes[len(first) :], return_inverse=True)
+    of = np.bincount(inverse, weights=comparisons, minlength=len(pairs))
+    made = np.bincount(inverse, weights=errors, minlength=len(pairs))
+    left, right = pairs // n, pairs % n
+    between = not same.any()
+    counted = np.bincount(left, weights=of, minlength=n)
+    wrong = np.bincount(left, weights=made, minlength=n)
+    if between:
+        counted += np.bincount(right, weights=of, minlength=n)
+        wrong += np.bincount(right, weights=made, minlength=n)
+    return variance_from_sums(counted, wrong, made, of, float(of @ of), between)
+
+
+def clustered_interval(
+    errors: int, comparisons: int, variance: float, identities: int, confidence: float = 0.95
+) -> Interval:
+    """Interval of an error rate whose comparisons share identities.
+
+    errors, comparisons: counts. variance: of `dyadic_variance`. identities: how many identities take part.
+    With 10 errors or more: Wilson's interval at n_eff = p (1 - p) / V, at most the number of comparisons (Fogliato et
+    al. 2024; compare Conti and Clemencon 2022 on why plain binomial intervals are too short). With fewer,
+    V cannot be estimated: an identity then counts as one comparison at most (n_eff <= identities) and `high` is the
+    one-sided bound of Clopper and Pearson there. No comparisons: a rate of NaN between 0 and 1.
+    Raises InputError for impossible counts.
+    """
+    _check(errors, comparisons, confidence)
+    if comparisons == 0:
+        return Interval(float("nan"), 0.0, 1.0, 0.0, True)
+    rate = errors / comparisons
+    n_eff = float(comparisons)
+    if variance > 0 and 0 < rate < 1:
+        n_eff = float(min(n_eff, max(1.0, rate * (1 - rate) / variance)))
+    if errors < MIN_ERRORS:
+        n_eff = min(n_eff, float(max(identities, 1)))
+        return Interval(rate, 0.0, upper_bound(rate * n_eff, n_eff, confidence), n_eff, True)
+    if rate == 1:
+        n_eff = min(n_eff, float(max(identities, 1)))
+    low, high = wilson(rate * n_eff, n_eff, confidence)
+    return Interval(rate, low, high, n_eff, False)
