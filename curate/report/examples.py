@@ -131,7 +131,7 @@ class _Gallery:
         role, other_role = ROLES.get(action, (action, "compared with"))
         detail = None
         if action == col.ADD:  # a replica has no file: its parent stands for it
-            image, other, detail = self.picture(related or row["image_id"]), None, "one replica"
+            image, other = self.picture(related or row["image_id"]), None
         else:
             image = self.picture(row["image_id"])
             other = self.picture(related) if related else None

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Figure
-from curate.report.numbers import column_kind, heading, plain_table
+from curate.report.numbers import column_kind, heading, plain_table, write
 from curate.report.styles import PALETTE, Style, assign_styles
 from curate.report.thin import thin_curve
 
@@ -60,7 +60,7 @@ def draw(figure: Figure, table: pd.DataFrame, styles: Mapping[str, Style] | None
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     )  # fmt: skip
     picture.update_xaxes(automargin=True, fixedrange=True)
-    picture.update_yaxes(automargin=True, fixedrange=True)
+    picture.update_yaxes(automargin=True, fixedrange=True, title_standoff=10)
     notes = drawer(picture, table, options, styles)
     if notes:
         picture.update_layout(meta={"note": " ".join(notes)})
@@ -73,11 +73,11 @@ def note_of(picture: go.Figure) -> str | None:
 
 
 def _series(table: pd.DataFrame, options: Mapping[str, Any]) -> tuple[list[tuple[str | None, pd.DataFrame]], list[str]]:
-    """The rows of each series, by name in sorted order, and what was left out."""
+    """The rows of each series, in order of first appearance, and what was left out."""
     column = options.get("color")
     if not column:
         return [(None, table)], []
-    names = sorted(table[column].dropna().astype("str").unique().tolist())
+    names = table[column].dropna().astype("str").unique().tolist()
     left_out = [] if len(names) <= MAX_SERIES else [f"The first {MAX_SERIES} of {len(names):,} series are shown."]
     text = table[column].astype("str")
     return [(name, table[(text == name).to_numpy(dtype=bool, na_value=False)]) for name in names[:MAX_SERIES]], left_out
@@ -149,11 +149,16 @@ def _bars(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styl
     title = _axis_title(x, None)
     place_axis = _places(names, title) if named else {"title": {"text": title}}
     if flat:
-        picture.update_layout(height=int(max(260, 130 + 22 * len(names) * (1 + 0.45 * (len(parts) - 1)))))
+        rows = len(names) * (1 if options.get("color") == x else 1 + 0.45 * (len(parts) - 1))
+        picture.update_layout(height=int(max(260, 130 + 22 * rows)))
         picture.update_xaxes(value_axis).update_yaxes({**place_axis, "autorange": "reversed"})
     else:
         picture.update_xaxes(place_axis).update_yaxes(value_axis)
-    picture.update_layout(barmode="group", bargap=0.25 if named else 0.04, showlegend=len(parts) > 1)
+    own_colours = options.get("color") == x  # each bar is its own series: the axis names them
+    picture.update_layout(
+        barmode="overlay" if own_colours else "group", bargap=0.25 if named else 0.04,
+        showlegend=len(parts) > 1 and not own_colours,
+    )  # fmt: skip
     return notes + left_out
 
 
@@ -162,7 +167,7 @@ def _error(part: pd.DataFrame, values: pd.Series, options: Mapping[str, Any]) ->
         return None
     above, below = part[options["high"]] - values, values - part[options["low"]]
     return {"type": "data", "symmetric": False, "array": above.clip(lower=0).to_numpy(),
-            "arrayminus": below.clip(lower=0).to_numpy(), "thickness": 1.2, "width": 3}  # fmt: skip
+            "arrayminus": below.clip(lower=0).to_numpy(), "thickness": 1.2, "width": 3, "color": "#7a7f87"}  # fmt: skip
 
 
 def _lines(
@@ -222,12 +227,14 @@ def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], s
         grid = grid.iloc[:MAX_CELLS, :MAX_CELLS]
     values = grid.to_numpy(dtype=np.float64)
     shown = np.log10(np.where(values > 0, values, np.nan)) if options.get("log") else values
+    kind = column_kind(value, table[value])
     title = heading(value) + (", log10" if options.get("log") else "")
     picture.add_heatmap(
-        x=list(range(grid.shape[1])), y=list(range(grid.shape[0])), z=shown, customdata=values,
+        x=list(range(grid.shape[1])), y=list(range(grid.shape[0])), z=shown,
+        text=[[write(cell, kind) for cell in row] for row in values.tolist()],
         colorscale="Cividis", colorbar={"title": {"text": safe(title), "side": "right"}, "thickness": 12},
-        xgap=1, ygap=1, hovertemplate="%{customdata:.3g}<extra></extra>", hoverongaps=False,
-        texttemplate="%{customdata:.2g}" if max(grid.shape, default=0) <= 6 else None,
+        xgap=1, ygap=1, hovertemplate="%{text}<extra></extra>", hoverongaps=False,
+        texttemplate="%{text}" if max(grid.shape, default=0) <= 6 else None,
     )  # fmt: skip
     picture.update_xaxes(_places([str(name) for name in grid.columns], _axis_title(x, None)))
     picture.update_yaxes({**_places([str(name) for name in grid.index], _axis_title(y, None)), "autorange": "reversed"})
@@ -264,5 +271,5 @@ def series_names(figures: Iterable[tuple[Figure, pd.DataFrame]]) -> list[list[st
     for figure, table in figures:
         column = figure.options.get("color", "group" if figure.kind == "det" else None)
         if column and column in table.columns:
-            names.append(sorted(table[column].dropna().astype("str").unique().tolist())[:MAX_SERIES])
+            names.append(table[column].dropna().astype("str").unique().tolist()[:MAX_SERIES])
     return names

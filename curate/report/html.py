@@ -84,8 +84,8 @@ def render(run: RunFolder) -> str:
     figures = {step.name: [(figure, *_table(run, figure)) for figure in step.figures] for step in run.steps}
     names = [[str(name) for name in entry.removal["group"]] for entry in groups]
     names += series_names((f, table) for parts in figures.values() for f, table, _ in parts if table is not None)
-    paint = _Painter(assign_styles([["before", "after"], *names]))
-    cards = step_cards(run)
+    paint = _Painter(assign_styles(names))
+    cards, source_widths = step_cards(run)
     plots = {
         (card.step.name, at): paint.picture("Scores", picture)
         for card in cards
@@ -98,7 +98,7 @@ def render(run: RunFolder) -> str:
         if step.kind == "report"
     ]
     context = {
-        "run": run, "headline": headline(run), "cards": cards, "plots": plots, "measured": measured,
+        "run": run, "headline": headline(run), "cards": cards, "source_widths": source_widths, "plots": plots, "measured": measured,
         "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
         "notes": [(step, note) for step in run.steps for note in step.notes],
         "versions": sorted((run.plan.get("versions") or {}).items()),
@@ -115,7 +115,7 @@ def _table(run: RunFolder, figure: Figure) -> tuple[pd.DataFrame | None, str | N
 
 def _group(entry: GroupTables, paint: _Painter) -> dict[str, Any]:
     removal = Figure("bars", "", f"Share of images dropped, by {entry.label}",
-                     {"x": "group", "y": "share", "low": "share_low", "high": "share_high"})  # fmt: skip
+                     {"x": "group", "y": "share", "color": "group", "low": "share_low", "high": "share_high"})  # fmt: skip
     long = entry.counts.melt("group", ["images_before", "images_after"], "stage", "images")
     long["stage"] = long["stage"].map({"images_before": "before", "images_after": "after"})
     counts = Figure("bars", "", f"Images before and after, by {entry.label}",

@@ -94,22 +94,24 @@ def _identities(frame: pd.DataFrame) -> int:
     return int(frame[col.IDENTITY].nunique())
 
 
-def step_cards(run: RunFolder) -> list[StepCard]:
-    """One card for each step that decides, in order."""
+def step_cards(run: RunFolder) -> tuple[list[StepCard], tuple[float, float]]:
+    """One card for each step that decides, in order; and the widths of the source's bars in the funnel (percent)."""
     steps = [step for step in run.steps if step.kind != "report"]
-    most_images = max((max(step.counts["images_in"], step.counts["images_out"]) for step in steps), default=0) or 1
-    most_people = max((step.counts["identities_in"] for step in steps), default=0) or 1
-    return [
+    start = (len(run.source), _identities(run.source))
+    most_images = max([start[0], 1, *(step.counts["images_out"] for step in steps)])
+    most_people = max([start[1], 1, *(step.counts["identities_out"] for step in steps)])
+    cards = [
         StepCard(
             step,
             tuple(reasons_of(run, step)),
             round(100 * step.counts["images_out"] / most_images, 2),
-            round(min(100 * step.counts["identities_out"] / most_people, 100), 2),
+            round(100 * step.counts["identities_out"] / most_people, 2),
             step.counts["images_out"] - step.counts["images_in"],
             step.counts["identities_out"] - step.counts["identities_in"],
         )
         for step in steps
     ]
+    return cards, (round(100 * start[0] / most_images, 2), round(100 * start[1] / most_people, 2))
 
 
 def score_figure(reason: Reason) -> go.Figure | None:
@@ -152,11 +154,20 @@ def tables_of(run: RunFolder, step: StepRecord) -> list[ShownTable]:
             ShownTable(
                 name,
                 rows,
-                plain_table(frame) if frame is not None else None,
+                plain_table(frame, columns=_rates_first(frame)) if frame is not None else None,
                 {"fmr", "fnmr"} <= columns,
             )
         )
     return shown
+
+
+def _rates_first(frame: pd.DataFrame) -> list[str]:
+    """The columns in their order, but for rates: what they are for and how they came out, then the rest."""
+    names = list(map(str, frame.columns))
+    if not {"fmr", "fnmr"} <= set(names):
+        return names
+    counts = [name for name in names if name.startswith("n_") or name.endswith(("_pairs", "threshold"))]
+    return [name for name in names if name not in counts] + counts
 
 
 def explains_supported(run: RunFolder, step: StepRecord) -> bool:

@@ -9,8 +9,6 @@ from typing import NamedTuple
 PALETTE = ("#0f7fbf", "#e08a00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c7a3f")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _PATTERNS = {"solid": "", "dash": "/", "dot": ".", "dashdot": "x"}
-#: Names that stand for everybody: grey, so that no group owns it.
-POOLED = ("all", "overall", "pooled")
 
 
 class Style(NamedTuple):
@@ -25,7 +23,11 @@ class Style(NamedTuple):
         return _PATTERNS[self.dash]
 
 
-_GREY = Style("#7a7f87", "solid")
+#: Names that are no group have neutral colours, which no group gets.
+_NEUTRAL = {
+    "all": Style("#7a7f87", "solid"), "overall": Style("#7a7f87", "solid"), "pooled": Style("#7a7f87", "solid"),
+    "before": Style("#b3bac3", "solid"), "after": Style("#6a7ea6", "solid"),
+}  # fmt: skip
 _STYLES = tuple(Style(colour, dash) for dash in _DASHES for colour in PALETTE)
 
 
@@ -41,8 +43,8 @@ def assign_styles(figures: Iterable[Sequence[str]]) -> dict[str, Style]:
         for name in names:
             if name in styles:
                 continue
-            if name in POOLED:
-                styles[name] = _GREY
+            if name in _NEUTRAL:
+                styles[name] = _NEUTRAL[name]
                 continue
             free = [style for style in _STYLES if style not in taken]
             styles[name] = free[0] if free else _STYLES[len(styles) % len(_STYLES)]

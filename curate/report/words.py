@@ -33,7 +33,8 @@ GLOSSARY: dict[str, str] = {
 INTENDED_USE = (
     "This report describes how a collection of face images was cleaned, balanced and measured, so that a team can "
     "decide whether to train on it and what to expect of a model that does. It is evidence about this collection "
-    "and the one embedding it was measured with: not a certificate of fairness, and no ground for a decision about any person."
+    "and the one embedding it was measured with: not a certificate of fairness, and no ground for "
+    "a decision about any person."
 )
 LABEL_LIMITS = (
     "Demographic labels are coarse. Someone, or some model, assigned them, often from looks alone; they force people "

@@ -147,7 +147,7 @@ def audit_tables(groups: list[str], rng: np.random.Generator) -> tuple[pd.DataFr
             rates.append(
                 {"group": group, "target_fmr": target, "threshold": thresholds[at], "fmr": fmr[at],
                  "fmr_low": fmr[at] * 0.7, "fmr_high": fmr[at] * 1.4 + 1e-5, "fnmr": fnmr[at],
-                 "fnmr_low": fnmr[at] * 0.85, "fnmr_high": fnmr[at] * 1.2, "fta": 0.0,
+                 "fnmr_low": fnmr[at] * 0.85, "fnmr_high": min(fnmr[at] * 1.2, 1.0), "fta": 0.0,
                  "genuine_pairs": 3000, "impostor_pairs": 60_000, "supported": target > 1e-4}
             )  # fmt: skip
     return pd.concat(curves, ignore_index=True), pd.DataFrame(rates)
