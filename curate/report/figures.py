@@ -104,6 +104,8 @@ def _value_axis(column: str, table: pd.DataFrame, log: bool, unit: str | None) -
         axis |= {"tickformat": ".0%", "rangemode": "tozero"}
     elif kind == "count":
         axis |= {"tickformat": ",", "rangemode": "tozero"}
+        if len(table) and table[column].max() <= 5:
+            axis["dtick"] = 1  # there are no half images
     return axis
 
 
@@ -204,8 +206,8 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
     options = {**options, "log_x": True, "log_y": True}
     notes = _lines(picture, table, options, styles)
     picture.update_layout(height=440)
-    picture.update_xaxes(title={"text": "FMR (FAR): impostor pairs accepted, share"})
-    picture.update_yaxes(title={"text": "FNMR (FRR): genuine pairs refused, share"})
+    picture.update_xaxes(title={"text": "FMR (FAR), share of impostor pairs"})
+    picture.update_yaxes(title={"text": "FNMR (FRR), share of genuine pairs"})
     drawn = np.concatenate([np.asarray(trace.x, dtype=float) for trace in picture.data] or [np.empty(0)])
     if len(drawn):
         ends = [max(float(drawn.min()), 1e-6), 1.0]

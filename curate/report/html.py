@@ -98,8 +98,8 @@ def render(run: RunFolder) -> str:
         if step.kind == "report"
     ]
     context = {
-        "run": run, "headline": headline(run), "cards": cards, "source_widths": source_widths, "plots": plots, "measured": measured,
-        "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
+        "run": run, "headline": headline(run), "cards": cards, "source_widths": source_widths, "plots": plots,
+        "measured": measured,        "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
         "notes": [(step, note) for step in run.steps for note in step.notes],
         "versions": sorted((run.plan.get("versions") or {}).items()),
     }  # fmt: skip
@@ -114,8 +114,8 @@ def _table(run: RunFolder, figure: Figure) -> tuple[pd.DataFrame | None, str | N
 
 
 def _group(entry: GroupTables, paint: _Painter) -> dict[str, Any]:
-    removal = Figure("bars", "", f"Share of images dropped, by {entry.label}",
-                     {"x": "group", "y": "share", "color": "group", "low": "share_low", "high": "share_high"})  # fmt: skip
+    options = {"x": "group", "y": "share", "color": "group", "low": "share_low", "high": "share_high"}
+    removal = Figure("bars", "", f"Share of images dropped, by {entry.label}", options)
     long = entry.counts.melt("group", ["images_before", "images_after"], "stage", "images")
     long["stage"] = long["stage"].map({"images_before": "before", "images_after": "after"})
     counts = Figure("bars", "", f"Images before and after, by {entry.label}",
