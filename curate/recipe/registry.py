@@ -17,7 +17,7 @@ BUILTIN = (
     "curate.clean.small",
     "curate.clean.planted",
     "curate.protocol.holdout",
-    "curate.protocol.verification",
+    "curate.protocol.certificate",
     "curate.balance.oversample",
     "curate.balance.imbalance",
     "curate.audit.report",
