@@ -29,9 +29,8 @@ REASONS = (
     "truncated",  # the header is good, the end is missing
     "corrupt",  # the header is good, the rest can't be decoded
 )
-FINE, NO_PATH, MISSING, OUTSIDE_ROOT, NOT_A_FILE, NOT_READABLE, EMPTY_FILE, TOO_LARGE, NOT_AN_IMAGE, TRUNCATED, CORRUPT = range(
-    len(REASONS)
-)  # fmt: skip
+FINE, NO_PATH, MISSING, OUTSIDE_ROOT, NOT_A_FILE, NOT_READABLE, EMPTY_FILE = range(7)
+TOO_LARGE, NOT_AN_IMAGE, TRUNCATED, CORRUPT = range(7, len(REASONS))
 
 #: Width times height; more is refused by the header alone, before a pixel is decoded.
 MAX_PIXELS = 100_000_000
