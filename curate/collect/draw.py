@@ -5,15 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from curate.collect.canvas import ARC, CIRCLE, SHIFT, Canvas, U
 from curate.collect.traits import Person, Photo
 
-_SHIFT = 4  # bits of sub-pixel precision in OpenCV's drawing
 _OVER = 2  # drawn at this many times the size, then averaged down
 
 
 def draw_face(who: Person, how: Photo, size: int) -> np.ndarray:
     """The photograph, `(size, size, 3)` uint8 RGB."""
-    canvas = _Canvas(how, size * _OVER)
+    canvas = Canvas(how, size * _OVER)
     _background(canvas, how)
     shape, age = who.shape, how.age
     hair = who.hair + (np.array([176, 174, 172]) - who.hair) * (0, 0, 0.22, 0.72)[age]
@@ -39,75 +39,6 @@ def draw_face(who: Person, how: Photo, size: int) -> np.ndarray:
     return _camera(canvas.image, how, size)
 
 
-class _Canvas:
-    """Drawing in face units: x right, y down, z towards the viewer, the head within about -1 to 1."""
-
-    def __init__(self, how: Photo, side: int) -> None:
-        self.side = side
-        self.image = np.zeros((side, side, 3), dtype=np.uint8)
-        self.scale = how.scale * side
-        self.centre = np.array([side * (0.5 + 0.3 * how.shift[0]), side * (0.5 + 0.3 * how.shift[1])])
-        self.yaw, self.pitch = (np.cos(how.yaw), np.sin(how.yaw)), (np.cos(how.pitch), np.sin(how.pitch))
-        c, s = np.cos(how.roll), np.sin(how.roll)
-        self.roll = np.array([[c, s], [-s, c]])
-
-    def place(self, points: object, z: float | None = 0.0) -> np.ndarray:
-        """Pixels `(n, 2)` of face points; z None: on the curved front of the head."""
-        flat = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-        depth = 0.5 * np.sqrt(np.clip(1 - (flat**2 @ np.array([1.3, 0.8])), 0, 1)) if z is None else z
-        x = flat[:, 0] * self.yaw[0] + depth * self.yaw[1]
-        y = flat[:, 1] * self.pitch[0] + depth * self.pitch[1]
-        return np.stack([x, y], axis=1) @ self.roll * self.scale + self.centre
-
-    def poly(self, points: object, tone: np.ndarray, z: float | None = 0.0, image: np.ndarray | None = None) -> None:
-        """A filled shape."""
-        pixels = np.round(self.place(points, z) * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(self.image if image is None else image, [pixels], _tone(tone), cv2.LINE_AA, _SHIFT)
-
-    def line(self, points: object, tone: np.ndarray, width: float, z: float | None = None) -> None:
-        """A stroke; its width is in face units."""
-        pixels = np.round(self.place(points, z) * (1 << _SHIFT)).astype(np.int32)
-        thickness = max(1, round(width * self.scale))
-        cv2.polylines(self.image, [pixels], False, _tone(tone), thickness, cv2.LINE_AA, _SHIFT)
-
-    def oval(self, centre: tuple[float, float], rx: float, ry: float, tone: np.ndarray, z: float | None = None) -> None:
-        """A filled ellipse."""
-        self.poly(np.array(centre) + _CIRCLE * (rx, ry), tone, z)
-
-    def soft(self, points: object, tone: np.ndarray, strength: float, blur: float, z: float | None = None) -> None:
-        """A filled shape with blurred edges, mixed into what is there."""
-        pixels = self.place(points, z)
-        margin = 3 * blur * self.scale + 2
-        x0, y0 = np.maximum(np.floor(pixels.min(axis=0) - margin).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(pixels.max(axis=0) + margin).astype(int), self.side)
-        if x1 <= x0 or y1 <= y0:
-            return
-        sigma = max(0.6, blur * self.scale)
-        less = max(1, int(sigma / 2))  # a wide blur needs few pixels
-        width, height = -(-(x1 - x0) // less), -(-(y1 - y0) // less)
-        mask = np.zeros((height, width), dtype=np.uint8)
-        corners = np.round((pixels - (x0, y0)) / less * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, _SHIFT)
-        mask = cv2.GaussianBlur(mask, (0, 0), sigma / less)
-        if less > 1:
-            mask = cv2.resize(mask, (width * less, height * less))[: y1 - y0, : x1 - x0]
-        part = self.image[y0:y1, x0:x1]
-        over = np.empty_like(part)
-        over[:] = _tone(tone)
-        weight = cv2.multiply(mask, strength / 255, dtype=cv2.CV_32F)
-        part[:] = cv2.blendLinear(over, part, weight, 1 - weight)
-
-
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 33)), np.sin(np.linspace(0, 2 * np.pi, 33))], axis=1)[:-1]
-_U = np.linspace(-1, 1, 17)
-_ARC = 1 - _U**2
-
-
-def _tone(tone: object) -> tuple[int, int, int]:
-    red, green, blue = np.clip(np.round(tone), 0, 255)
-    return int(red), int(green), int(blue)
-
-
 def outline(shape: dict[str, float], grow: float = 0.0) -> np.ndarray:
     """The contour of the head, `(80, 2)`: a superellipse that tapers to the chin."""
     angle = np.linspace(0, 2 * np.pi, 81)[:-1]
@@ -121,7 +52,7 @@ def outline(shape: dict[str, float], grow: float = 0.0) -> np.ndarray:
     return np.stack([x, y * (1 + grow)], axis=1)
 
 
-def _background(canvas: _Canvas, how: Photo) -> None:
+def _background(canvas: Canvas, how: Photo) -> None:
     rng = np.random.Generator(np.random.PCG64(how.texture))
     coarse = how.back[0] + (how.back[1] - how.back[0]) * np.linspace(0, 1, 6)[:, None, None]
     coarse = coarse + rng.normal(0, 14, (6, 6, 1)) + rng.normal(0, 4, (6, 6, 3))
@@ -129,17 +60,17 @@ def _background(canvas: _Canvas, how: Photo) -> None:
     canvas.image[:] = cv2.resize(coarse, (canvas.side, canvas.side), interpolation=cv2.INTER_CUBIC)
 
 
-def _body(canvas: _Canvas, who: Person, how: Photo) -> None:
+def _body(canvas: Canvas, who: Person, how: Photo) -> None:
     half = who.shape["neck"]
     canvas.poly([(-half, 0.4), (half, 0.4), (half * 1.08, 1.5), (-half * 1.08, 1.5)], who.skin * 0.8, z=-0.1)
     shoulder = 1.15 + 0.12 * (who.gender == "m")
-    x = np.concatenate([[-shoulder * 1.25], _U * shoulder, [shoulder * 1.25]])
-    y = np.concatenate([[3.0], 1.62 - 0.34 * (1 - np.abs(_U) ** 2.4), [3.0]])
+    x = np.concatenate([[-shoulder * 1.25], U * shoulder, [shoulder * 1.25]])
+    y = np.concatenate([[3.0], 1.62 - 0.34 * (1 - np.abs(U) ** 2.4), [3.0]])
     canvas.poly(np.stack([x, y], axis=1), how.cloth, z=-0.1)
     canvas.oval((0, 1.26), half * 1.05, 0.2, who.skin * 0.84, z=-0.1)
 
 
-def _back_hair(canvas: _Canvas, who: Person, hair: np.ndarray) -> None:
+def _back_hair(canvas: Canvas, who: Person, hair: np.ndarray) -> None:
     shape = who.shape
     wide = shape["width"]
     dark = hair * 0.72
@@ -155,7 +86,7 @@ def _back_hair(canvas: _Canvas, who: Person, hair: np.ndarray) -> None:
         canvas.oval((0.1 * shape["part"], -1.08 - shape["hair_up"]), 0.27, 0.24, dark, z=-0.3)
 
 
-def _shade(canvas: _Canvas, head: np.ndarray, who: Person, how: Photo) -> None:
+def _shade(canvas: Canvas, head: np.ndarray, who: Person, how: Photo) -> None:
     """Light from one side, a darker rim, warm cheeks, a shadow under the chin."""
     light = np.array(how.light)
     canvas.soft(head * 0.72 + light * 0.3, np.clip(who.skin * 1.12 + 8, 0, 255), 0.6, 0.17, z=0.25)
@@ -163,11 +94,11 @@ def _shade(canvas: _Canvas, head: np.ndarray, who: Person, how: Photo) -> None:
     side = head * (0.55, 0.9) + (np.sign(away[0]) * who.shape["width"] * 0.68, away[1] * 0.3)
     canvas.soft(side, who.skin * 0.66, min(0.6, 0.1 + abs(light[0]) * 0.65), 0.2, z=0.0)
     for x in (-1, 1):
-        blush = np.array([x * who.shape["width"] * 0.58, 0.3]) + _CIRCLE * (0.17, 0.13)
+        blush = np.array([x * who.shape["width"] * 0.58, 0.3]) + CIRCLE * (0.17, 0.13)
         canvas.soft(blush, who.skin * (1.0, 0.8, 0.78), 0.45, 0.06)
 
 
-def _skin_marks(canvas: _Canvas, who: Person, age: int) -> None:
+def _skin_marks(canvas: Canvas, who: Person, age: int) -> None:
     shape = who.shape
     dark = who.skin * 0.74
     if age >= 2:
@@ -178,11 +109,11 @@ def _skin_marks(canvas: _Canvas, who: Person, age: int) -> None:
             ]
             canvas.line(fold, who.skin * (0.84 if age == 2 else 0.72), 0.022)
             bag = [(side * shape["eye_gap"] + u * 0.13, shape["eye_y"] + 0.13 + 0.04 * a)
-                   for u, a in zip(_U, _ARC, strict=True)]  # fmt: skip
+                   for u, a in zip(U, ARC, strict=True)]  # fmt: skip
             canvas.line(bag, who.skin * 0.82, 0.018)
     if age >= 3:
         for y in (-0.52, -0.43):
-            canvas.line(np.stack([_U * 0.32, y - 0.03 * _ARC], axis=1), who.skin * 0.82, 0.016)
+            canvas.line(np.stack([U * 0.32, y - 0.03 * ARC], axis=1), who.skin * 0.82, 0.016)
     if who.freckles:
         for x, y in ((-0.3, 0.22), (-0.2, 0.28), (-0.36, 0.31), (0.3, 0.22), (0.2, 0.29), (0.37, 0.3), (-0.1, 0.2)):
             canvas.oval((x, y), 0.017, 0.015, who.skin * 0.82)
@@ -190,14 +121,14 @@ def _skin_marks(canvas: _Canvas, who: Person, age: int) -> None:
         canvas.oval((float(x), float(y)), 0.028, 0.028, dark * 0.6)
 
 
-def _beard(canvas: _Canvas, who: Person, how: Photo, hair: np.ndarray) -> None:
+def _beard(canvas: Canvas, who: Person, how: Photo, hair: np.ndarray) -> None:
     if who.beard == "none" or (how.shaved and who.beard == "stubble"):
         return
     shape = who.shape
     if who.beard in ("stubble", "full"):
         jaw = outline(shape, 0.02 if who.beard == "full" else -0.01)
         jaw = jaw[jaw[:, 1] > 0.18]
-        inner = np.stack([-_U * 0.42, 0.40 + 0.05 * np.abs(_U) - 0.02], axis=1)
+        inner = np.stack([-U * 0.42, 0.40 + 0.05 * np.abs(U) - 0.02], axis=1)
         strength, blur = (0.9, 0.035) if who.beard == "full" else (0.34, 0.05)
         canvas.soft(
             np.concatenate([jaw, inner[::-1] if jaw[-1, 0] < jaw[0, 0] else inner]), hair, strength, blur, z=0.1
@@ -205,36 +136,36 @@ def _beard(canvas: _Canvas, who: Person, how: Photo, hair: np.ndarray) -> None:
     if who.beard != "stubble":
         y = shape["mouth_y"] - shape["lip_up"] - 0.05
         wide = shape["mouth_w"] * 1.05
-        top = np.stack([_U * wide, y - 0.035 * _ARC + 0.05 * _U**2], axis=1)
-        low = np.stack([_U[::-1] * wide, y + 0.035 * _ARC + 0.06 * _U**2], axis=1)
+        top = np.stack([U * wide, y - 0.035 * ARC + 0.05 * U**2], axis=1)
+        low = np.stack([U[::-1] * wide, y + 0.035 * ARC + 0.06 * U**2], axis=1)
         canvas.soft(np.concatenate([top, low]), hair, 0.95, 0.012)
 
 
-def _nose(canvas: _Canvas, who: Person) -> None:
+def _nose(canvas: Canvas, who: Person) -> None:
     shape = who.shape
     wide, y = shape["nose_w"], shape["eye_y"] + shape["nose_l"]
     dark, bright = who.skin * 0.7, np.clip(who.skin * 1.13 + 8, 0, 255)
     bridge = [(-0.045, shape["eye_y"]), (0.045, shape["eye_y"]), (wide * 0.7, y), (-wide * 0.7, y)]
     canvas.soft(bridge, bright, 0.45, 0.03, z=0.55)
-    canvas.soft(np.array([0, y + 0.03]) + _CIRCLE * (wide, 0.06 + 0.4 * shape["nose_tip"]), dark, 0.55, 0.025, z=0.56)
+    canvas.soft(np.array([0, y + 0.03]) + CIRCLE * (wide, 0.06 + 0.4 * shape["nose_tip"]), dark, 0.55, 0.025, z=0.56)
     canvas.oval((0, y - 0.015), wide * 0.62, 0.05 + 0.5 * shape["nose_tip"], who.skin * 1.04, z=0.62)
     for side in (-1, 1):
         canvas.oval((side * wide * 0.48, y + 0.035), wide * 0.2, 0.018, who.skin * 0.42, z=0.58)
-        wing = np.stack([side * (wide * (0.8 + 0.2 * _ARC)), y + _U * 0.05], axis=1)
+        wing = np.stack([side * (wide * (0.8 + 0.2 * ARC)), y + U * 0.05], axis=1)
         canvas.line(wing, dark, 0.02, z=0.54)
 
 
-def _mouth(canvas: _Canvas, who: Person, how: Photo) -> None:
+def _mouth(canvas: Canvas, who: Person, how: Photo) -> None:
     shape = who.shape
     wide = shape["mouth_w"] * (1 + 0.16 * max(how.smile, 0))
-    curve = shape["mouth_y"] - how.smile * 0.075 * _U**2 + 0.03 * how.smile + shape["mouth_bow"] * _ARC
-    gap = 0.16 * how.mouth_open * _ARC
-    bow = 1 - 0.3 * np.exp(-((_U / 0.16) ** 2))
-    x = _U * wide
+    curve = shape["mouth_y"] - how.smile * 0.075 * U**2 + 0.03 * how.smile + shape["mouth_bow"] * ARC
+    gap = 0.16 * how.mouth_open * ARC
+    bow = 1 - 0.3 * np.exp(-((U / 0.16) ** 2))
+    x = U * wide
     upper = curve - gap * 0.3
     lower = curve + gap * 0.7
     canvas.soft(np.stack([np.concatenate([x, x[::-1]]),
-                          np.concatenate([lower, (lower + shape["lip_low"] * _ARC + 0.05)[::-1]])], axis=1),
+                          np.concatenate([lower, (lower + shape["lip_low"] * ARC + 0.05)[::-1]])], axis=1),
                 who.skin * 0.72, 0.4, 0.02)  # fmt: skip
 
     def band(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -243,20 +174,20 @@ def _mouth(canvas: _Canvas, who: Person, how: Photo) -> None:
     if how.mouth_open > 0.05:
         canvas.poly(band(upper, lower), np.array([84, 30, 34]), z=None)
         canvas.poly(band(upper, upper + gap * 0.5), np.array([244, 240, 232]), z=None)
-    canvas.poly(band(upper - shape["lip_up"] * _ARC**0.7 * bow, upper + 0.004), who.lip * 0.9, z=None)
-    canvas.poly(band(lower - 0.004, lower + shape["lip_low"] * _ARC**0.8), who.lip, z=None)
+    canvas.poly(band(upper - shape["lip_up"] * ARC**0.7 * bow, upper + 0.004), who.lip * 0.9, z=None)
+    canvas.poly(band(lower - 0.004, lower + shape["lip_low"] * ARC**0.8), who.lip, z=None)
     if how.mouth_open <= 0.05:
         canvas.line(np.stack([x, curve], axis=1), who.lip * 0.5, 0.016)
 
 
-def _eye(canvas: _Canvas, who: Person, how: Photo, side: int) -> None:
+def _eye(canvas: Canvas, who: Person, how: Photo, side: int) -> None:
     shape = who.shape
     centre = np.array([side * shape["eye_gap"], shape["eye_y"]])
     wide, high = shape["eye_w"], shape["eye_h"] * how.eye_open
     tilt = -side * shape["eye_tilt"]
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
-    top = np.stack([_U * wide, -high * _ARC**0.8], axis=1) @ turn + centre
-    low = np.stack([_U * wide, high * 0.72 * _ARC], axis=1) @ turn + centre
+    top = np.stack([U * wide, -high * ARC**0.8], axis=1) @ turn + centre
+    low = np.stack([U * wide, high * 0.72 * ARC], axis=1) @ turn + centre
     almond = np.concatenate([top, low[::-1]])
     canvas.soft((almond - centre) * (1.35, 1.7) + centre - (0, 0.02), who.skin * 0.72, 0.5, 0.035)
     pixels = canvas.place(almond, None)
@@ -270,17 +201,17 @@ def _eye(canvas: _Canvas, who: Person, how: Photo, side: int) -> None:
     canvas.line(lid, who.skin * 0.7, 0.014)
     if who.gender == "f":
         corner = top[-1] if side > 0 else top[0]
-        canvas.line([corner, corner + (side * 0.035, -0.03)], np.array([46, 32, 30]), 0.02)
+        canvas.line(np.array([[0, 0], [side * 0.035, -0.03]]) + corner, np.array([46, 32, 30]), 0.02)
 
 
 def _eyeball(
-    canvas: _Canvas, who: Person, how: Photo, eye: tuple[np.ndarray, float, np.ndarray], box: tuple[int, ...]
+    canvas: Canvas, who: Person, how: Photo, eye: tuple[np.ndarray, float, np.ndarray], box: tuple[int, ...]
 ) -> None:
     """White, iris, pupil and glint, seen through the opening between the lids."""
     centre, high, pixels = eye
     x0, y0, x1, y1 = box
     mask = np.zeros((y1 - y0, x1 - x0), dtype=np.uint8)
-    cv2.fillPoly(mask, [np.round((pixels - (x0, y0)) * (1 << _SHIFT)).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(mask, [np.round((pixels - (x0, y0)) * (1 << SHIFT)).astype(np.int32)], 255, cv2.LINE_AA, SHIFT)
     before = canvas.image[y0:y1, x0:x1].astype(np.float32)
     canvas.image[y0:y1, x0:x1] = (244, 242, 238)
     wide = who.shape["eye_w"]
@@ -295,17 +226,17 @@ def _eyeball(
     part[:] = before + (part - before) * weight
 
 
-def _brow(canvas: _Canvas, who: Person, how: Photo, side: int, hair: np.ndarray) -> None:
+def _brow(canvas: Canvas, who: Person, how: Photo, side: int, hair: np.ndarray) -> None:
     shape = who.shape
-    u = (_U + 1) / 2  # 0 at the nose, 1 at the temple
+    u = (U + 1) / 2  # 0 at the nose, 1 at the temple
     x = side * (shape["eye_gap"] + (u - 0.5) * 2 * shape["brow_w"])
-    y = shape["eye_y"] - shape["brow_y"] - how.brow_raise - shape["brow_arch"] * _ARC + (u - 0.5) * shape["brow_tilt"]
+    y = shape["eye_y"] - shape["brow_y"] - how.brow_raise - shape["brow_arch"] * ARC + (u - 0.5) * shape["brow_tilt"]
     thick = shape["brow_t"] * (1.1 - 0.6 * u)
     band = np.stack([np.concatenate([x, x[::-1]]), np.concatenate([y - thick, (y + thick)[::-1]])], axis=1)
     canvas.poly(band, hair * 0.82, z=None)
 
 
-def _front_hair(canvas: _Canvas, who: Person, hair: np.ndarray, age: int) -> None:
+def _front_hair(canvas: Canvas, who: Person, hair: np.ndarray, age: int) -> None:
     shape, style = who.shape, who.style
     if style == "bald":
         return
@@ -346,15 +277,15 @@ def _front_hair(canvas: _Canvas, who: Person, hair: np.ndarray, age: int) -> Non
         )
 
 
-def _glasses(canvas: _Canvas, who: Person) -> None:
+def _glasses(canvas: Canvas, who: Person) -> None:
     shape = who.shape
     tone = np.array([40, 36, 40]) if shape["lid"] < 0.55 else np.array([96, 58, 40])
     for side in (-1, 1):
-        ring = np.array([side * shape["eye_gap"], shape["eye_y"] + 0.02]) + np.vstack([_CIRCLE, _CIRCLE[:1]]) * (
+        ring = np.array([side * shape["eye_gap"], shape["eye_y"] + 0.02]) + np.vstack([CIRCLE, CIRCLE[:1]]) * (
             0.215, 0.17)  # fmt: skip
         canvas.line(ring, tone, 0.03, z=0.5)
-        canvas.line([(side * (shape["eye_gap"] + 0.21), shape["eye_y"]), (side * shape["width"], shape["eye_y"] - 0.02)],
-                    tone, 0.03, z=0.25)  # fmt: skip
+        arm = [(side * (shape["eye_gap"] + 0.21), shape["eye_y"]), (side * shape["width"], shape["eye_y"] - 0.02)]
+        canvas.line(arm, tone, 0.03, z=0.25)
     half = shape["eye_gap"] - 0.21
     canvas.line([(-half, shape["eye_y"]), (half, shape["eye_y"])], tone, 0.03, z=0.55)
 

@@ -90,10 +90,13 @@ def sizes(n: int, mean: float, imbalance: float, rng: np.random.Generator) -> np
     return counts + 1
 
 
-_START = ["b", "br", "c", "d", "dr", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "th"]
-_VOWEL = ["a", "e", "i", "o", "u", "ai", "ea", "io"]
-_END = ["da", "la", "lin", "mar", "na", "nor", "ra", "ren", "ri", "ro", "sa", "shi", "tan", "vi", "vo", "wen"]
-_LAST = ["berg", "dal", "field", "gard", "holm", "lund", "mere", "moor", "ridge", "son", "stad", "thorn", "vale", "wick", "wood", "worth"]
+_START = ("b", "br", "c", "d", "dr", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "th")
+_VOWEL = ("a", "e", "i", "o", "u", "ai", "ea", "io")
+_END = ("da", "la", "lin", "mar", "na", "nor", "ra", "ren", "ri", "ro", "sa", "shi", "tan", "vi", "vo", "wen")
+_LAST = (
+    "berg", "dal", "field", "gard", "holm", "lund", "mere", "moor", "ridge", "son", "stad", "thorn", "vale", "wick",
+    "wood", "worth",
+)  # fmt: skip
 
 
 def person_names(n: int, rng: np.random.Generator) -> list[str]:
@@ -219,7 +222,9 @@ def _plant(plan: Plan, identities: int, rates: FaultRates, photographs: int, rng
     tainted[whole] = True
     tainted[np.unique(plan.person[plan.fault != ""])] = True
     hosts = np.setdiff1d(np.arange(identities), np.flatnonzero(tainted))
-    alone = np.bincount(plan.folder, minlength=len(plan.names)) < 2
+    images = np.bincount(plan.folder, minlength=len(plan.names))
+    if (images[hosts] >= 3).sum() > 1:  # among fewer, nobody could say which image is the wrong one
+        hosts = hosts[images[hosts] >= 3]
     free = np.flatnonzero((plan.fault == "") & ~plan.benchmark & ~tainted[plan.folder])
     pool = rng.permutation(free).tolist()
 
@@ -228,18 +233,19 @@ def _plant(plan: Plan, identities: int, rates: FaultRates, photographs: int, rng
         wanted, chosen, left = _number(getattr(rates, name), photographs), [], []
         while pool and len(chosen) < wanted:
             row = pool.pop()
-            (left if several and alone[plan.folder[row]] else chosen).append(row)
+            (left if several and images[plan.folder[row]] < 2 else chosen).append(row)
         pool.extend(reversed(left))
         return np.array(sorted(chosen), dtype=np.int64)
 
     def elsewhere(rows: np.ndarray) -> np.ndarray:
-        """Another identity for each image; for every second one somebody of the same cell, if there is one."""
+        """Another identity for each image, rather a small one; for every second image of the same cell, if any is."""
         cell = plan.gender * len(ETHNICITIES) + plan.ethnicity
         result = []
         for number, row in enumerate(rows.tolist()):
             others = hosts[hosts != plan.person[row]]
             alike = others[cell[others] == cell[plan.person[row]]]
-            result.append(rng.choice(alike if number % 2 and len(alike) else others))
+            two = rng.choice(alike if number % 2 and len(alike) else others, 2)
+            result.append(two[np.argmin(images[two])])
         return np.array(result, dtype=np.int64)
 
     crowd = len(hosts) > 1

@@ -135,8 +135,8 @@ def _scan_one(base: bytes, folder: bytes, listing: Listing, folders: list[bytes]
         parent, _, name = folder.rpartition(b"/")
         listing.skip("folders may not be read", parent, name)
         return
-    with entries:
-        for entry in entries:
+    with entries as found:
+        for entry in found:
             name = entry.name
             is_folder = entry.is_dir()
             if name.startswith(b"."):

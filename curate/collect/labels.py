@@ -63,17 +63,21 @@ def join_labels(
     match = _match(frame, text_array(table.column(key)), by_image)
     if table.num_rows and not (match.targets >= 0).any():
         example = text_array(table.column(key).slice(0, 1))[0].as_py()
-        raise InputError(f"no row names {'an image' if by_image else 'an identity'} of the source", file=path,
-                         column=key, value=example, allowed=f"names such as {match.names[0].as_py()!r}"
-                         if len(match.names) else None, remedy="Check the source's root, or map the key column")  # fmt: skip
+        raise InputError(
+            f"no row names {'an image' if by_image else 'an identity'} of the source",
+            file=path, column=key, value=example,
+            allowed=f"names such as {match.names[0].as_py()!r}" if len(match.names) else None,
+            remedy="Check the source's root, or map the key column in `columns`",
+        )  # fmt: skip
     frame = frame.copy(deep=False)
     plain = [name for name in columns if name in _PLAIN]
     for name in [*asked, *plain]:
         theirs = columns.get(name, name)
         if theirs not in table.column_names:
-            raise InputError(f"the label file has no column {theirs!r}", file=path,
-                             remedy=nearest(theirs, table.column_names)
-                             + (f". Or map it: columns: {{{name}: YOUR_COLUMN}}" if name == theirs else ""))  # fmt: skip
+            way = f". Or map it: columns: {{{name}: YOUR_COLUMN}}" if name == theirs else ""
+            raise InputError(
+                f"the label file has no column {theirs!r}", file=path, remedy=nearest(theirs, table.column_names) + way
+            )
         frame[name] = _column(text_array(table.column(theirs)), match, path, theirs)
     return Joined(frame, asked, tuple(_notes(table, key, match, path)))
 
@@ -82,8 +86,10 @@ def _key(table: pa.Table, path: Path, columns: Mapping[str, str]) -> tuple[str, 
     """The key column, and whether it names images (else identities)."""
     refused = sorted(set(columns) & set(col.RESERVED) - {*IMAGE_KEYS, *_PLAIN, col.IDENTITY})
     if refused:
-        raise InputError(f"a label file can't bring the column {refused[0]!r}",
-                         allowed=f"labels, {', '.join(_PLAIN)}, and the key", remedy="Use a source of kind table")  # fmt: skip
+        raise InputError(
+            f"a label file can't bring the column {refused[0]!r}", allowed=f"labels, {', '.join(_PLAIN)}, and the key",
+            remedy="Use a source of kind table",
+        )  # fmt: skip
     mapped = [name for name in (*IMAGE_KEYS, col.IDENTITY) if name in columns]
     for ours in mapped:
         theirs = columns[ours]
@@ -156,6 +162,6 @@ def _notes(table: pa.Table, key: str, match: _Match, path: Path) -> list[str]:
         notes.append(f"{counted(bare, 'image')} without a row in {path.name}; the labels are missing there")
     repeated = int((match.targets >= 0).sum()) - int(named.sum())
     if repeated:
-        notes.append(f"{counted(repeated, 'row')} of {path.name} {'repeats' if repeated == 1 else 'repeat'} another "
-                     "and agree with it")  # fmt: skip
+        verbs = "repeats another and agrees" if repeated == 1 else "repeat another and agree"
+        notes.append(f"{counted(repeated, 'row')} of {path.name} {verbs} with it")
     return notes

@@ -207,8 +207,7 @@ def synthetic_table(rows: int, identities: int, seed: int = 0) -> pd.DataFrame:
     number = (np.arange(rows, dtype=np.int64) - np.repeat(start, counts) + 1).astype(np.int32)
     name = pa.array(names, pa.large_string()).take(pa.array(who))
     digits = pc.utf8_lpad(pa.array(number).cast(pa.large_string()), 6, "0")
-    ids = pc.binary_join_element_wise(name, pa.array(["/"], pa.large_string())[0], digits,
-                                      pa.array([""], pa.large_string())[0], pa.array([""], pa.large_string())[0])  # fmt: skip
+    ids = pc.binary_join_element_wise(name, digits, pa.scalar("/", pa.large_string()))
 
     def category(codes: np.ndarray, values: list[str]) -> pd.Categorical:
         return pd.Categorical.from_codes(codes, categories=pd.Index(values, dtype="str"))

@@ -34,6 +34,8 @@ _SHAPE = {
     "Cani": (-0.02, -0.006, 0.006, 0.006, -0.01),
     "Dova": (0.01, 0.006, 0.012, 0.012, 0.00),
 }
+#: How far people differ from each other: more is easier to recognise.
+SPREAD = 1.35
 HAIR_STYLES = {
     "f": ("long", "bob", "bun", "round", "crop", "fringe"),
     "m": ("crop", "part", "curly", "bald", "round", "fringe"),
@@ -72,7 +74,7 @@ def person(seed: int, number: int, gender: str, ethnicity: str) -> Person:
     male = gender == "m"
 
     def near(mean: float, spread: float) -> float:
-        return mean + spread * float(np.clip(rng.standard_normal(), -2.2, 2.2))
+        return mean + SPREAD * spread * float(np.clip(rng.standard_normal(), -2, 2))
 
     shape = {
         "width": near(0.74 + head + 0.02 * male, 0.045),
@@ -160,11 +162,11 @@ def photo(seed: int, number: int, who: Person, age: int) -> Photo:
 
     laugh = rng.random() < 0.3
     values: dict[str, Any] = {
-        "yaw": spread(0.25),
-        "pitch": spread(0.13),
-        "roll": spread(0.075),
-        "scale": 0.365 * (1 + spread(0.05)),
-        "shift": (spread(0.055), spread(0.045)),
+        "yaw": spread(0.17),
+        "pitch": spread(0.09),
+        "roll": spread(0.055),
+        "scale": 0.365 * (1 + spread(0.04)),
+        "shift": (spread(0.04), spread(0.03)),
         "smile": float(np.clip((0.75 if laugh else 0.15) + spread(0.3), -0.8, 1)),
         "mouth_open": float(np.clip((0.45 if laugh else 0.0) + spread(0.22), 0, 0.9)),
         "eye_open": 0.12 if rng.random() < 0.03 else float(np.clip(1 + spread(0.14), 0.6, 1.25)),
