@@ -28,7 +28,8 @@ class Decisions:
         augment seed) | `assign` (new_value: `column=value`, empty value: null) | `keep` (nothing may drop or move
         this image).
     score, threshold: float64, NaN where none; related_id: the other image of the evidence, or null.
-    Rows are in order of (image_id, action, reason, related_id, new_value), so that equal decisions are equal bytes.
+    Rows are in order of (image_id, action, reason, related_id, new_value, score, threshold, order), so that equal
+    decisions are equal bytes.
     """
 
     frame: pd.DataFrame
@@ -111,10 +112,9 @@ class Decisions:
         if table[col.IMAGE_ID].isna().any():
             row = int(table[col.IMAGE_ID].isna().to_numpy().argmax())
             raise InputError("the decision names no image", row=row + 1, column=col.IMAGE_ID)
-        keys = [col.IMAGE_ID, "action", "reason", "related_id", "new_value"]
-        order = pc.sort_indices(
-            pa.table({key: text_array(table[key]) for key in keys}), sort_keys=[(key, "ascending") for key in keys]
-        ).to_numpy()
+        keys = {key: text_array(table[key]) for key in (col.IMAGE_ID, "action", "reason", "related_id", "new_value")}
+        keys |= {key: pa.array(table[key].to_numpy()) for key in ("score", "threshold", "order")}
+        order = pc.sort_indices(pa.table(keys), sort_keys=[(key, "ascending") for key in keys]).to_numpy()
         return cls(table.take(order).reset_index(drop=True))
 
     @classmethod
@@ -185,7 +185,7 @@ def _is(action: pd.Series, name: str) -> np.ndarray:
 
 def _distinct(values: pd.Series) -> tuple[list[str], np.ndarray]:
     """The distinct texts and, for each row, which one it has."""
-    encoded = pc.dictionary_encode(text_array(values))
+    encoded = pc.dictionary_encode(text_array(values), null_encoding="encode")
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
 
 
@@ -203,7 +203,9 @@ def _assign(manifest: Manifest, decisions: pd.DataFrame, present: np.ndarray, ma
         _refuse_conflicts(rows, which, texts, "assigned two values", manifest)
         if name == col.WEIGHT:
             weights = frame[name].to_numpy(copy=True) if name in frame else np.ones(len(frame))
-            weights[rows] = np.array([float(v) if n == name else 0 for n, v in zip(names, values, strict=True)])[which]
+            weights[rows] = np.array([_weight(v) if n == name else 0 for n, v in zip(names, values, strict=True)])[
+                which
+            ]
             frame[name] = weights
         elif name == col.SPLIT or name in manifest.levels:
             frame[name] = _set_categories(frame.get(name), len(frame), rows, values, which)
@@ -211,6 +213,17 @@ def _assign(manifest: Manifest, decisions: pd.DataFrame, present: np.ndarray, ma
             raise InputError("an assign decision names a column that can't be assigned", value=name,
                              allowed=", ".join((col.SPLIT, col.WEIGHT, *manifest.levels)))  # fmt: skip
     return Manifest.from_frame(frame, root=manifest.root, levels=manifest.levels)
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = np.nan
+    if not 0 <= weight < np.inf:
+        raise InputError("an assign decision gives no weight", column="new_value", value=f"{col.WEIGHT}={text}",
+                         allowed="numbers of at least 0")  # fmt: skip
+    return weight
 
 
 def _set_categories(
@@ -231,6 +244,8 @@ def _move(manifest: Manifest, decisions: pd.DataFrame, present: np.ndarray, mask
         return manifest
     rows = present[mask]
     targets, which = _distinct(decisions["new_value"][mask])
+    if None in targets:
+        raise InputError("a move or merge decision names no identity", column="new_value")
     _refuse_conflicts(rows, which, targets, "moved to two identities", manifest)
     frame = manifest.frame.copy(deep=False)
     stays = np.ones(len(frame), dtype=bool)
@@ -255,6 +270,14 @@ def _add(manifest: Manifest, decisions: pd.DataFrame) -> Manifest:
     if not new.any():
         return manifest
     decisions, parents = decisions[new], parents[new]
+    number = pc.extract_regex(text_array(decisions[col.IMAGE_ID]), r"~r(?P<n>\d{1,9})$")
+    seeds = text_array(decisions["new_value"])
+    sound = pc.and_(pc.is_valid(number), pc.fill_null(pc.match_substring_regex(seeds, r"^\d{1,19}$"), False))
+    if not pc.all(sound).as_py():
+        row = pc.index(sound, False).as_py()
+        raise InputError("an add decision describes no replica", column=col.IMAGE_ID,
+                         value=(decisions[col.IMAGE_ID].iloc[row], seeds[row].as_py()),
+                         allowed="the parent's id, ~r and a number; new_value: the augment seed")  # fmt: skip
     frame = manifest.frame
     for name, empty in ((col.PARENT_ID, None), (col.REPLICA, np.int32(0)), (col.AUGMENT_SEED, np.uint64(0))):
         if name not in frame:
@@ -263,8 +286,7 @@ def _add(manifest: Manifest, decisions: pd.DataFrame) -> Manifest:
     replicas = frame.take(parents).reset_index(drop=True)
     replicas[col.IMAGE_ID] = decisions[col.IMAGE_ID].array
     replicas[col.PARENT_ID] = decisions["related_id"].array
-    replicas[col.AUGMENT_SEED] = decisions["new_value"].astype(np.uint64).to_numpy()
-    number = pc.extract_regex(text_array(decisions[col.IMAGE_ID]), r"~r(?P<n>\d+)$")
+    replicas[col.AUGMENT_SEED] = seeds.cast(pa.uint64()).to_numpy(zero_copy_only=False)
     replicas[col.REPLICA] = pc.struct_field(number, "n").cast(pa.int32()).to_numpy(zero_copy_only=False)
     return Manifest.from_frame(
         pd.concat([frame, replicas], ignore_index=True), root=manifest.root, levels=manifest.levels

@@ -151,6 +151,8 @@ def locate(root: Path | str, path: str) -> Path:
     full = os.path.join(base, path)
     if "%" in path and not os.path.lexists(full):
         full = os.path.join(os.fsencode(base), decode_name(path)).decode("utf-8", "surrogateescape")
+    if "\0" in full:
+        raise InputError("the path holds a NUL byte", column="path", value=path)
     real = os.path.realpath(full, strict=True)
     if os.path.commonpath([base, real]) != base:
         raise InputError("a link leads out of the root", column="path", value=path)

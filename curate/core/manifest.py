@@ -21,6 +21,8 @@ from curate.core.errors import InputError, nearest
 from curate.core.files import path_problem, write_table
 
 _LEVELS_KEY = b"curate.levels"
+#: Columns held as numbers, with their type and what stands for a missing value.
+_NUMBERS = {col.REPLICA: (np.int32, 0), col.AUGMENT_SEED: (np.uint64, 0), col.WEIGHT: (np.float64, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Manifest:
                 frame[name] = pd.array(text_array(frame[name]), dtype="str")
             elif name in col.CATEGORIES or name in levels:
                 frame[name] = tidy_categories(frame[name])
+            elif name in _NUMBERS and frame[name].dtype != _NUMBERS[name][0]:
+                frame[name] = _numbers(frame[name], order, origin)
         known = [name for name in col.RESERVED if name in frame]
         rest = [name for name in frame.columns if name not in col.RESERVED]
         return cls(frame[known + rest], Path(root) if root is not None else None, dict(levels))
@@ -251,8 +255,8 @@ def _sorted_unique(ids: pa.Array, origin: object) -> np.ndarray:
         row = pc.index(bad, True).as_py()
         raise InputError("the image_id is empty", file=origin, row=row + 1, column=col.IMAGE_ID,
                          remedy="Give every row an id of its own")  # fmt: skip
-    if len(ids) < 2:
-        return np.arange(len(ids))
+    if len(ids) < 2 or pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py():
+        return np.arange(len(ids))  # in order already, as a written manifest is: no sort, no copy
     order = pc.sort_indices(ids)
     arranged = ids.take(order)
     same = pc.equal(arranged.slice(1), arranged.slice(0, len(ids) - 1))
@@ -264,6 +268,21 @@ def _sorted_unique(ids: pa.Array, origin: object) -> np.ndarray:
                          file=origin, row=second, column=col.IMAGE_ID, value=arranged[at].as_py(),
                          remedy="Ids must be unique: remove the repeated rows")  # fmt: skip
     return order
+
+
+def _numbers(column: pd.Series, order: np.ndarray, origin: object) -> np.ndarray:
+    """A column of numbers that a CSV brought as text, or that a missing cell had turned into floats."""
+    kind, missing = _NUMBERS[str(column.name)]
+    try:
+        # By way of text: a float can't hold a 63-bit seed.
+        values = pa.array(column.array, from_pandas=True).cast(pa.string()).fill_null(str(missing))
+        return values.cast(pa.from_numpy_dtype(kind)).to_numpy(zero_copy_only=False).astype(kind)
+    except pa.ArrowInvalid:
+        numbers = pd.to_numeric(column, errors="coerce")
+        bad = (numbers.isna() & column.notna()).to_numpy()
+        row = int(bad.argmax()) if bad.any() else 0
+        raise InputError("not a number", file=origin, row=int(order[row]) + 1, column=str(column.name),
+                         value=str(column.iloc[row]), allowed=f"numbers ({np.dtype(kind)})") from None  # fmt: skip
 
 
 def _is_increasing(order: np.ndarray) -> bool:

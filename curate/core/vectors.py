@@ -58,6 +58,10 @@ def load_vectors(folder: Path | str) -> Vectors:
         matrix_path, ids_path = folder, folder.with_suffix(".parquet")
         if not ids_path.exists():
             ids_path = folder.with_suffix(".csv")
+        for path in (matrix_path, ids_path):
+            if not path.exists():
+                raise InputError("no such file", file=path,
+                                 remedy="A .npy matrix needs a .parquet or .csv of image_ids beside it")  # fmt: skip
         meta = {"model": folder.stem, "fingerprint": json_digest([folder.stem, folder.stat().st_size])}
     else:
         matrix_path, ids_path = folder / "vectors.npy", folder / "image_ids.parquet"
@@ -71,7 +75,7 @@ def load_vectors(folder: Path | str) -> Vectors:
         raise InputError(f"not a readable .npy matrix ({error})", file=matrix_path) from error
     if ids_path.suffix == ".csv":
         ids = pd.read_csv(ids_path, dtype=str, keep_default_na=False)
-    elif ids_path.exists():
+    else:
         ids = read_table(ids_path)
     if col.IMAGE_ID not in ids:
         raise InputError("the column 'image_id' is missing", file=ids_path, value=list(ids.columns))
