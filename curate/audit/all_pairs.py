@@ -88,7 +88,7 @@ def _faces(manifest: Manifest, embedding: Any, params: AuditParams) -> tuple[Fac
     asked = manifest.in_split(params.split) & manifest.originals()
     identity = manifest.codes(col.IDENTITY).astype(np.int64)
     rows = np.flatnonzero(asked)
-    vectors = np.asarray(embedding[rows], dtype=np.float32).reshape(len(rows), -1)
+    vectors = np.asarray(embedding[rows], dtype=np.float32)
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         image = manifest.frame[col.IMAGE_ID][int(rows[finite.argmin()])]

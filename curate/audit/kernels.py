@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
+
+
+@njit(cache=True, inline="always")
+def _bin(score, bins):  # pragma: no cover
+    # The bin's half is a power of two, so the product is exact; adding 1 to the score first would not be.
+    return min(max(int(math.floor(np.float64(score) * (bins // 2))) + bins // 2, 0), bins - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -15,8 +23,7 @@ def fill_histograms(  # pragma: no cover
     width = bins // impostor.shape[2]
     for a in range(scores.shape[0]):
         for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            at = int((np.float64(scores[a, b]) + 1.0) * (bins / 2))
-            at = min(max(at, 0), bins - 1)
+            at = _bin(scores[a, b], bins)
             if left_identity[a] == right_identity[b]:
                 genuine[left_group[a], right_group[b], at // width] += 1
             else:
@@ -32,8 +39,7 @@ def collect_impostors(scores, left_identity, right_identity, diagonal, wanted): 
     n = 0
     for a in range(scores.shape[0]):
         for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            at = int((np.float64(scores[a, b]) + 1.0) * (bins / 2))
-            at = min(max(at, 0), bins - 1)
+            at = _bin(scores[a, b], bins)
             if wanted[at] and left_identity[a] != right_identity[b]:
                 if n == len(found):
                     larger = np.empty(2 * n, dtype=np.float32)

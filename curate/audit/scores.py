@@ -205,7 +205,8 @@ def errors(faces: Faces, cuts: tuple[float, ...], executor: Executor, size: int)
 
 def bin_of(scores: np.ndarray) -> np.ndarray:
     """The fine bin of each score; the arithmetic is exact, so an edge belongs to the bin above it."""
-    return np.clip((scores.astype(np.float64) + 1) * (FINE_BINS / 2), 0, FINE_BINS - 1).astype(np.int64)
+    half = FINE_BINS // 2
+    return np.clip(np.floor(scores.astype(np.float64) * half) + half, 0, FINE_BINS - 1).astype(np.int64)
 
 
 def _ordered_bits(scores: np.ndarray) -> np.ndarray:
