@@ -17,9 +17,9 @@ from scipy import stats
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng
-from curate.protocol import pairs as room
-from curate.protocol.certificate import certificate, fingerprint, verification_protocol
-from curate.protocol.pairs import ProtocolParams
+from curate.protocol import population as room
+from curate.protocol.certificate import certificate, fingerprint
+from curate.protocol.pairs import ProtocolParams, verification_protocol
 
 
 def faces(counts: list[int], *, groups: int = 2, split: str | None = "holdout") -> Manifest:
