@@ -220,9 +220,10 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
 
 def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:
     x, y, value = options["x"], options["y"], options["value"]
-    grid = table.assign(**{x: table[x].astype("str"), y: table[y].astype("str")}).pivot_table(
-        index=y, columns=x, values=value, aggfunc="mean", observed=True, sort=False
+    cells = pd.DataFrame(
+        {"x": table[x].astype("str"), "y": table[y].astype("str"), "v": table[value].astype("float64")}
     )
+    grid = cells.pivot_table(index="y", columns="x", values="v", aggfunc="mean", observed=True, sort=False)
     notes = []
     if max(grid.shape) > MAX_CELLS:
         notes.append(f"The first {MAX_CELLS} rows and columns of {grid.shape[0]:,} x {grid.shape[1]:,} are shown.")
