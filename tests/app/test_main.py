@@ -29,7 +29,8 @@ def test_opens_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {metric.label: metric.value for metric in page.metric}
     source = len(pd.read_parquet(run / "steps/00-source/manifest.parquet"))
     assert shown["Images in"] == f"{source:,}"
-    assert shown["Dropped"] == f"{len(pd.read_parquet(run / 'rejected.parquet')):,}"
+    dropped = len(pd.read_parquet(run / "rejected.parquet"))
+    assert shown["Dropped"] == f"{dropped:,} ({100 * dropped / source:.1f}%)"
     steps = [step for step in read_run(run).steps if step.kind == "step"]
     assert page.dataframe[0].value["step"].tolist() == [step.name for step in steps]
     assert page.dataframe[1].value["decisions"].tolist() == [
