@@ -16,6 +16,7 @@ from curate.core.manifest import read_columns
 from curate.report.runs import RunFolder, read_run
 
 _BATCH = 2_000
+_TAKEN = ("id", "filepath", "tags", "metadata", "media_type", "created_at", "last_modified_at", "kept")
 _TAG = "curate:"  # marks the tags that belong to the run; a person's own tags stay
 
 
@@ -118,7 +119,9 @@ def _filled(fo: Any, sample: Any, row: dict[str, Any], run: RunFolder) -> Any:
     sample["image_id"] = row["image_id"]
     for name in (col.IDENTITY, col.DATASET, *run.labels):
         value = row.get(name)
-        sample[name] = fo.Classification(label=str(value)) if value is not None else None
+        sample[f"label_{name}" if name in _TAKEN else name] = (
+            fo.Classification(label=str(value)) if value is not None else None
+        )
     sample.tags = [tag for tag in sample.tags if not tag.startswith(_TAG)] + row["tags"]
     for step in run.steps:
         for key in ("action", "reason", "score", "related_id", "new_value"):

@@ -60,6 +60,8 @@ def show_figure(figure: Figure, table: pd.DataFrame, styles: dict[str, Style], k
     except (CurateError, TypeError, ValueError, KeyError) as error:
         st.warning(f"The figure {literal(figure.title)} could not be drawn: {literal(error)}")
         return
+    st.markdown(f"**{literal(figure.title)}**")  # above the figure, where a long title can wrap
+    picture.update_layout(title=None, margin={"t": 8})
     st.plotly_chart(picture, key=key, config={"displayModeBar": False})
     if note := note_of(picture):
         st.caption(note)
@@ -70,7 +72,7 @@ def show_funnel(run: RunFolder) -> None:
     top = headline(run)
     columns = st.columns(4)
     columns[0].metric("Images in", count(top.images_in))
-    columns[1].metric("Dropped", count(top.dropped), percent(top.dropped_share), delta_color="off")
+    columns[1].metric("Dropped", f"{count(top.dropped)} ({percent(top.dropped_share)})")
     columns[2].metric("Images out", count(top.images_out))
     columns[3].metric("Identities out", f"{count(top.identities_out)} of {count(top.identities_in)}")
     st.subheader("Images and identities through the steps")

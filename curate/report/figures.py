@@ -54,9 +54,10 @@ def draw(figure: Figure, table: pd.DataFrame, styles: Mapping[str, Style] | None
                              f"{nearest(str(column), map(str, table.columns))}")  # fmt: skip
     picture = go.Figure()
     picture.update_layout(
-        template="none", title={"text": safe(figure.title, 160), "x": 0, "xanchor": "left"}, dragmode=False,
+        template="none", dragmode=False,
+        title={"text": safe(figure.title, 160), "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 12}},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hovermode="closest", height=380,
-        margin={"l": 8, "r": 12, "t": 44, "b": 8}, colorway=list(PALETTE),
+        margin={"l": 8, "r": 12, "t": 76, "b": 8}, colorway=list(PALETTE),
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     )  # fmt: skip
     picture.update_xaxes(automargin=True, fixedrange=True)
@@ -220,9 +221,10 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
 
 def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:
     x, y, value = options["x"], options["y"], options["value"]
-    grid = table.assign(**{x: table[x].astype("str"), y: table[y].astype("str")}).pivot_table(
-        index=y, columns=x, values=value, aggfunc="mean", observed=True, sort=False
+    cells = pd.DataFrame(
+        {"x": table[x].astype("str"), "y": table[y].astype("str"), "v": table[value].astype("float64")}
     )
+    grid = cells.pivot_table(index="y", columns="x", values="v", aggfunc="mean", observed=True, sort=False)
     notes = []
     if max(grid.shape) > MAX_CELLS:
         notes.append(f"The first {MAX_CELLS} rows and columns of {grid.shape[0]:,} x {grid.shape[1]:,} are shown.")

@@ -51,8 +51,10 @@ def thumbnail(root: Path | None, path: str | None, *, side: int = SIDE) -> tuple
         return None, "outside the source's folder"
     except FileNotFoundError:
         return None, "no such file"
-    except Exception:  # decoders raise nearly anything on damaged bytes
-        return None, "not a readable picture"
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        return None, "too large to show" if type(
+            error
+        ).__name__ == "DecompressionBombError" else "not a readable picture"
 
 
 def _encode(file: Path, side: int) -> tuple[str | None, str | None]:
