@@ -207,13 +207,13 @@ def _print_result(result: Any) -> None:
         console.print(f"note: {note}", markup=False, highlight=False)
     for done in result.steps:
         summary = done.summary
-        if summary["kind"] == "report":
+        if summary.get("summary"):
             table = Table(title=summary["sentence"], title_justify="left", show_header=False)
             for key, value in summary["summary"].items():
                 table.add_row(_plain(key), _plain(value))
             console.print(table)
-            for note in summary["notes"]:
-                console.print(f"note: {note}", markup=False, highlight=False)
+        for note in summary["notes"]:
+            console.print(f"note: {summary['name']}: {note}", markup=False, highlight=False)
     console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
     console.print(f"Report: {result.page}", highlight=False)
 

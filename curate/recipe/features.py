@@ -377,7 +377,7 @@ def _training_rows(manifest: Manifest) -> np.ndarray:
     """The rows that a fit may see: the training originals, or all originals before there is a split."""
     mask = manifest.originals()
     if col.SPLIT in manifest.frame and manifest.frame[col.SPLIT].notna().any():
-        mask &= manifest.in_split(col.TRAIN)
+        mask = mask & manifest.in_split(col.TRAIN)
     return mask
 
 

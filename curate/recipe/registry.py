@@ -10,17 +10,17 @@ from curate.core.shapes import STEPS, Step
 
 #: Modules that register the built-in steps; none of them imports a heavy library before it runs.
 BUILTIN = (
-    "curate.clean.labels",
-    "curate.clean.unreadable",
-    "curate.clean.exact",
-    "curate.clean.near",
-    "curate.clean.small",
-    "curate.clean.planted",
-    "curate.protocol.holdout",
-    "curate.protocol.certificate",
-    "curate.balance.oversample",
+    "curate.audit.all_pairs",
     "curate.balance.imbalance",
-    "curate.audit.report",
+    "curate.balance.oversample",
+    "curate.clean.exact_duplicates",
+    "curate.clean.label_conflicts",
+    "curate.clean.near_duplicates",
+    "curate.clean.planted",
+    "curate.clean.small_identities",
+    "curate.clean.unreadable",
+    "curate.protocol.holdout",
+    "curate.protocol.pairs",
 )
 GROUP = "curate.steps"
 

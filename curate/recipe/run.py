@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,33 +149,35 @@ class _Run:
         if cached:
             decisions = Decisions.from_frame(read_table(path))
         else:
-            made = self._call(item, manifest)
+            made, notes = self._call(item, manifest)
             decisions = Decisions.concat([made.stamped(item.step.name, item.order), human])
             write_table(path, decisions.frame)
         after, rejected = apply_decisions(manifest, decisions)
         self.rejected.append(rejected)
         if not cached:
             summary = self._summary(item, manifest, after)
-            summary["actions"] = _counts(decisions, rejected)
+            summary |= {"actions": _counts(decisions, rejected), "notes": notes}
             write_json(path.with_name("summary.json"), summary)
             names = [f"{item.folder}/{name}" for name in ("decisions.parquet", "summary.json")]
             self.folder.finish(item.folder, fingerprint, names)
         summary = read_json(path.with_name("summary.json"))
         return after, json_digest([chain, file_digest(path)]), StepResult(summary, cached)
 
-    def _call(self, item: PlannedStep, manifest: Manifest) -> Any:
+    def _call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
+        """What the step returned, and what it warned of."""
         values = {
             need: self._earlier(item.order) if need == DECISIONS else self.store.get(need, manifest)
             for need in item.step.needs
         }
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
             made = item.step(
                 manifest, Features(values, self.executor), item.params, step_rng(self.recipe.seed, item.step.name)
             )
         expected = Report if item.step.kind == "report" else Decisions
         if not isinstance(made, expected):
             raise CurateError(f"step {item.step.name!r} returned {type(made).__name__}, not {expected.__name__}")
-        return made
+        return made, [str(warning.message) for warning in caught if warning.category is UserWarning]
 
     def _earlier(self, order: int) -> pd.DataFrame:
         frames = [
@@ -185,7 +188,7 @@ class _Run:
         return Decisions.concat(frames).frame
 
     def _measure(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any]) -> None:
-        report = self._call(item, manifest)
+        report, notes = self._call(item, manifest)
         files = []
         for name, table in report.tables.items():
             write_table(self.folder.path / f"{name}.parquet", table)
@@ -195,7 +198,7 @@ class _Run:
             files.append(f"{name}.json")
         summary = self._summary(item, manifest, manifest)
         summary |= {
-            "summary": dict(report.summary), "notes": list(report.notes), "tables": list(report.tables),
+            "summary": dict(report.summary), "notes": [*report.notes, *notes], "tables": list(report.tables),
             "documents": list(report.documents),
             "figures": [
                 {"kind": f.kind, "table": f.table, "title": f.title, "options": dict(f.options)} for f in report.figures
