@@ -60,7 +60,7 @@ class Canvas:
     def soft(self, points: object, tone: np.ndarray, strength: float, blur: float, z: float | None = None) -> None:
         """A filled shape with blurred edges, mixed into what is there."""
         pixels = self.place(points, z)
-        margin = 3 * blur * self.scale + 2
+        margin = 2.6 * blur * self.scale + 2
         x0, y0 = np.maximum(np.floor(pixels.min(axis=0) - margin).astype(int), 0)
         x1, y1 = np.minimum(np.ceil(pixels.max(axis=0) + margin).astype(int), self.side)
         if x1 <= x0 or y1 <= y0:
@@ -76,6 +76,6 @@ class Canvas:
             mask = cv2.resize(mask, (width * less, height * less))[: y1 - y0, : x1 - x0]
         part = self.image[y0:y1, x0:x1]
         over = np.empty_like(part)
-        over[:] = tone_of(tone)
+        cv2.rectangle(over, (0, 0), (x1 - x0, y1 - y0), tone_of(tone), cv2.FILLED)
         weight = cv2.multiply(mask, strength / 255, dtype=cv2.CV_32F)
         part[:] = cv2.blendLinear(over, part, weight, 1 - weight)

@@ -104,10 +104,10 @@ def _skin_marks(canvas: Canvas, who: Person, age: int) -> None:
     if age >= 2:
         for side in (-1, 1):
             fold = [
-                (side * (shape["nose_w"] + 0.06), 0.32),
-                (side * (shape["mouth_w"] + 0.06), shape["mouth_y"] + 0.02),
+                (side * (shape["nose_w"] + 0.05), 0.34),
+                (side * (shape["mouth_w"] * 0.85 + 0.05), shape["mouth_y"] - 0.09),
             ]
-            canvas.line(fold, who.skin * (0.84 if age == 2 else 0.72), 0.022)
+            canvas.line(fold, who.skin * (0.86 if age == 2 else 0.78), 0.02)
             bag = [(side * shape["eye_gap"] + u * 0.13, shape["eye_y"] + 0.13 + 0.04 * a)
                    for u, a in zip(U, ARC, strict=True)]  # fmt: skip
             canvas.line(bag, who.skin * 0.82, 0.018)

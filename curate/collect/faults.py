@@ -155,14 +155,14 @@ def _empty_plan(names: list[str], gender: np.ndarray, ethnicity: np.ndarray, per
 def _roles(counts: np.ndarray, rates: FaultRates, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Which identities carry a fault of a whole identity; at least half of the identities stay free of those."""
     order = rng.permutation(len(counts))
-    taken: list[int] = []
+    taken: set[int] = set()
     roles = {}
     for name, least in (("split_identity", 6), ("mixed_identity", 5), ("shared_identity", 2)):
         room = max(0, len(counts) // 2 - len(taken))
-        fit = [i for i in order.tolist() if counts[i] >= least and i not in set(taken)]
+        fit = [i for i in order.tolist() if counts[i] >= least and i not in taken]
         chosen = fit[: min(_number(getattr(rates, name), len(counts)), room)]
         roles[name] = np.sort(np.array(chosen, dtype=np.int64))
-        taken += chosen
+        taken.update(chosen)
     return roles
 
 

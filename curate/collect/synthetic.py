@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,30 +59,46 @@ def write_synthetic(params: SyntheticParams, folder: Path | str, executor: Execu
 
     Written are `images/IDENTITY/IDENTITY_0001.jpg`, `labels.csv` (image_id, identity, gender, ethnicity, age_group),
     `truth.parquet` (image_id, fault, related_id, true_identity), `synthetic.json` (the parameters) and the same
-    `images/` and `labels.csv` below `benchmark/`. `related_id` is an image_id of `images/`, for `shared_identity` of
-    `benchmark/images/`; `true_identity` is the name of the person that the image shows. The bytes depend on the
-    parameters alone, for any executor. A finished folder of the same parameters is left as it is.
+    `images/` and `labels.csv` below `benchmark/`.
+
+    The truth has one row for each faulty image; `true_identity` is the name of the person that the image shows, and
+    `related_id` another image_id of `images/` (for `shared_identity` of `benchmark/images/`). For a copy, the row is
+    that of the copy and `related_id` its original, which carries no fault. `mixed_identity` stands at the images of the
+    second person, `split_identity` at those under the second name (each time the smaller part), `shared_identity` at
+    all images of the person.
+
+    The bytes depend on the parameters alone, for any executor. A finished folder of the same parameters is left as it
+    is; one process at a time draws a folder, and the others wait for it.
     Raises InputError where the folder holds something else; CurateError where it can't be written.
     """
     folder = Path(folder)
     stamp = {"params": params.model_dump(mode="json"), "version": VERSION}
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if (folder / "synthetic.json").is_file() and read_json(folder / "synthetic.json") == stamp:
-            return folder
-        raise InputError("the folder holds something else", file=folder, remedy="Choose an empty or a new folder")
+    if _finished(folder, stamp):
+        return folder
     try:
         with _lock(folder):
-            if (folder / "synthetic.json").is_file():  # another process was faster
+            if _finished(folder, stamp):  # another process was faster
                 return folder
             part = folder.with_name(f".{folder.name}.part")
             shutil.rmtree(part, ignore_errors=True)  # left by a killed process: the lock is ours
-            _generate(params, part, executor)
-            write_json(part / "synthetic.json", stamp)
-            os.replace(part, folder)
+            try:
+                _generate(params, part, executor)
+                write_json(part / "synthetic.json", stamp)
+                os.replace(part, folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise CurateError(f"cannot write {folder}: {error.strerror or error}. Free some space or choose another "
                           "folder, then run the same command again") from error  # fmt: skip
     return folder
+
+
+def _finished(folder: Path, stamp: dict[str, Any]) -> bool:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if (folder / "synthetic.json").is_file() and read_json(folder / "synthetic.json") == stamp:
+        return True
+    raise InputError("the folder holds something else", file=folder, remedy="Choose an empty or a new folder")
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def person(seed: int, number: int, gender: str, ethnicity: str) -> Person:
 
     shape = {
         "width": near(0.74 + head + 0.02 * male, 0.045),
-        "taper": near(0.30 - 0.07 * male, 0.075),
+        "taper": near(0.28 - 0.07 * male, 0.062),
         "chin": near(0.98 + 0.03 * male, 0.05),
         "square": near(2.15 + 0.15 * male, 0.17),
         "cheek": near(0.02, 0.02),
@@ -167,7 +167,7 @@ def photo(seed: int, number: int, who: Person, age: int) -> Photo:
         "roll": spread(0.055),
         "scale": 0.365 * (1 + spread(0.04)),
         "shift": (spread(0.04), spread(0.03)),
-        "smile": float(np.clip((0.75 if laugh else 0.15) + spread(0.3), -0.8, 1)),
+        "smile": float(np.clip((0.75 if laugh else 0.25) + spread(0.3), -0.8, 1)),
         "mouth_open": float(np.clip((0.45 if laugh else 0.0) + spread(0.22), 0, 0.9)),
         "eye_open": 0.12 if rng.random() < 0.03 else float(np.clip(1 + spread(0.14), 0.6, 1.25)),
         "brow_raise": spread(0.02),

@@ -29,7 +29,7 @@ from curate.collect.synthetic import (
     synthetic_table,
     write_synthetic,
 )
-from curate.core.errors import InputError
+from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
 from curate.core.shapes import SerialExecutor
@@ -242,6 +242,19 @@ def test_a_kill_in_the_middle_leaves_nothing_half(tmp_path: Path) -> None:
     write_synthetic(SMALL, target, SerialExecutor())
     assert not list(tmp_path.glob(".*.part"))
     assert tree(target) == tree(write_synthetic(SMALL, tmp_path / "fresh", SerialExecutor()))
+
+
+def test_a_failure_leaves_nothing_and_is_told(tmp_path: Path) -> None:
+    class Full:
+        workers = 1
+
+        def map(self, function, items):
+            yield function(next(iter(items)))
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(CurateError, match=r"cannot write .*No space left on device.*run the same command again"):
+        write_synthetic(SMALL, tmp_path / "set", Full())
+    assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
 
 
 def test_refuses_a_folder_in_use(tmp_path: Path) -> None:
