@@ -96,9 +96,10 @@ class _Run:
                 self.on_step(done)
             manifest.write(self.folder.path / "manifest.parquet")
             write_table(self.folder.path / "rejected.parquet", self._all_rejected(manifest))
-            from curate.report import write_report
+            if not result.page.exists():
+                from curate.report import write_report
 
-            result.page = write_report(self.folder.path)
+                write_report(self.folder.path)
             result.manifest = manifest
             return result
 
@@ -140,6 +141,9 @@ class _Run:
             "human": human.frame.to_json(orient="split"), "versions": self.versions,
         }  # fmt: skip
         cached = self.folder.is_done(item.folder, fingerprint)
+        if not cached:
+            # The page tells of all steps: it goes before any of them changes, and is drawn when all are done.
+            (self.folder.path / "report" / "index.html").unlink(missing_ok=True)
         if item.step.kind == "report":
             if not cached:
                 self._measure(item, manifest, fingerprint)

@@ -42,6 +42,7 @@ def explain(run: Path | str, image_id: str) -> list[Event]:
     Raises InputError with the closest ids where the run never had that image.
     """
     folder = RunFolder(run)
+    folder.plan()
     source = folder.path / "steps/00-source/manifest.parquet"
     known = _is_known(source, image_id)
     events: list[Event] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from curate.core import columns as col
 from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Step, StrictParams
-from curate.recipe.check import StepCheckError, check_step
+from curate.recipe.check import StepCheckError, check_step, example
 from curate.recipe.registry import BUILTIN, all_steps
 
 PARAMS = {
@@ -24,10 +26,21 @@ PARAMS = {
 }
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the example set is drawn, once for all steps."""
+    return tmp_path_factory.mktemp("example")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", sorted(all_steps()))
-def test_every_step(name: str):
+def test_every_step(name: str, folder: Path):
     step = all_steps()[name]
-    check_step(step, params=step.params(**PARAMS.get(name, {})))
+    check_step(step, *example(step, folder), params=step.params(**PARAMS.get(name, {})))
+
+
+def test_it_brings_its_own_example():
+    check_step("unreadable")
 
 
 def test_every_module_that_registers_is_listed():

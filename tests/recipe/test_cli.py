@@ -23,6 +23,7 @@ def curate(*words: object, cwd: Path | None = None) -> subprocess.CompletedProce
 
 @pytest.fixture
 def recipe(small, tmp_path: Path) -> Path:
+    small["source"]["identities"] = 12
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(small))
     return path
@@ -108,7 +109,7 @@ def test_the_wheel_works_in_an_empty_folder(tmp_path: Path):
     assert found[1] == "True True"
     done = subprocess.run(
         [sys.executable, "-m", "curate.cli", "run", "demo", "--workers", "1", "--cache", tmp_path / "cache",
-         "--set", "source.identities=25"],
+         "--set", "source.identities=12"],
         cwd=empty, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
