@@ -88,7 +88,8 @@ def rates_table(faces: Faces, found: tuple[Errors, ...], targets: tuple[float, .
 
     The first rows (`group_a` = `group_b` = `all`) pool all comparisons. Comparisons between groups are impostors only
     where the labels belong to the identity. A row with fewer than ten errors gives an upper bound (`*_low` 0).
-    `supported`: the target is at least 3 / n_eff of the row's impostors.
+    `supported`: the target is at least 3 / n_eff of the row's impostors. The limits take the threshold as given; that
+    it was found on the same impostors is not part of them.
     """
     rows = []
     groups, people = len(faces.groups) + 1, max(faces.identities, 1)

@@ -11,7 +11,7 @@ from numba import njit
 @njit(cache=True, inline="always")
 def _bin(score, bins):  # pragma: no cover
     # The bin's half is a power of two, so the product is exact; adding 1 to the score first would not be.
-    return min(max(int(math.floor(np.float64(score) * (bins // 2))) + bins // 2, 0), bins - 1)
+    return min(max(math.floor(np.float64(score) * (bins // 2)) + bins // 2, 0), bins - 1)
 
 
 @njit(cache=True, nogil=True)

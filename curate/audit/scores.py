@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from curate.core.errors import InputError
 from curate.core.shapes import Executor
 from curate.stats.rates import allowed_matches, next_above
 
@@ -191,6 +192,9 @@ def thresholds(
 
 def errors(faces: Faces, cuts: tuple[float, ...], executor: Executor, size: int) -> tuple[Errors, ...]:
     """Third pass: who is falsely matched with whom, and who is missed, at each threshold."""
+    if ((len(faces.groups) + 1) * faces.identities) ** 2 >= 2**63:
+        raise InputError("too many groups and identities to count", value=(len(faces.groups), faces.identities),
+                         remedy="Group by fewer labels")  # fmt: skip
     made = tuple(Errors(cut_at, SparseCounts(), SparseCounts()) for cut_at in cuts)
     function = partial(_errors_of_tile, cuts, len(faces.groups) + 1, faces.identities)
     for found in place(executor, function, cut(faces, size)):

@@ -15,7 +15,7 @@ from curate.core.files import file_digest, json_digest
 from curate.core.vectors import unit
 from curate.embed.params import DlibParams
 
-_VERSION = 1
+_VERSION = 2
 _RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "shape_predictor_5_face_landmarks.dat"  # free for any use; the 68-point file is not
 
@@ -23,8 +23,9 @@ _LANDMARKS = "shape_predictor_5_face_landmarks.dat"  # free for any use; the 68-
 class DlibEmbedder:
     """King's metric-learning ResNet-29 (dlib, 2017), trained with a distance of 0.6 between persons.
 
-    An image is taken as one aligned face crop: the whole image is the face's rectangle, five landmarks are found in it,
-    and the face is turned and cut to 150x150 by them. Vectors are cut to unit length, so that similarities are cosines.
+    An image is taken as one face crop: its largest centred square is the face's rectangle (the landmark finder was
+    trained on squares), five landmarks are found in it, and the face is turned and cut to 150x150 by them. Vectors are
+    cut to unit length, so that similarities are cosines.
     """
 
     name = "dlib"
@@ -46,7 +47,7 @@ class DlibEmbedder:
         result = np.empty((len(images), self.size), dtype=np.float32)
         for row, image in zip(result, images, strict=True):
             pixels = np.ascontiguousarray(image if image.ndim == 3 else np.stack([image] * 3, axis=-1))
-            face = dlib.rectangle(0, 0, pixels.shape[1] - 1, pixels.shape[0] - 1)
+            face = dlib.rectangle(*_square(*pixels.shape[:2]))
             # One face at a time: the vector can't depend on its neighbours in a batch.
             row[:] = recogniser.compute_face_descriptor(pixels, landmarks(pixels, face), 0, self.settings.padding)
         return result
@@ -58,6 +59,13 @@ class DlibEmbedder:
     def project(self, descriptors: np.ndarray, state: Mapping[str, np.ndarray]) -> np.ndarray:
         """See Embedder.project."""
         return unit(descriptors)
+
+
+def _square(height: int, width: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom (the last pixels inside) of the largest centred square."""
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side - 1, top + side - 1
 
 
 def model_file(name: str) -> Path:

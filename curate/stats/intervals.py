@@ -142,7 +142,7 @@ def clustered_interval(
 
     errors, comparisons: counts. variance: of `dyadic_variance`. identities: how many identities take part.
     With 10 errors or more: Wilson's interval at n_eff = p (1 - p) / V, at most the number of comparisons (Fogliato et
-    al. 2024; compare Conti and Clemencon 2022 on why plain binomial intervals are too short). With fewer,
+    al. 2024; Conti and Clemencon 2022 meet the same dependence with a bootstrap). With fewer,
     V cannot be estimated: an identity then counts as one comparison at most (n_eff <= identities) and `high` is the
     one-sided bound of Clopper and Pearson there. No comparisons: a rate of NaN between 0 and 1.
     Raises InputError for impossible counts.

@@ -176,6 +176,15 @@ def test_dlib_makes_unit_vectors_of_each_image_alone():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 1, 1, 1], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(112, 92, (0, 10, 91, 101)), (92, 112, (10, 0, 101, 91)), (1, 1, (0, 0, 0, 0))]
+)
+def test_the_face_is_the_largest_centred_square(height, width, expected):
+    from curate.embed.dlib_model import _square
+
+    assert _square(height, width) == expected
+
+
 def test_importing_the_room_loads_nothing_heavy():
     code = "import sys, curate.embed; print(sorted({'cv2','sklearn','scipy','dlib','numba'} & set(sys.modules)))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

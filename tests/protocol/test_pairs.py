@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from itertools import combinations
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from curate.core.errors import InputError
+from curate.core.files import read_table, write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng
 from curate.protocol import population as room
@@ -132,6 +134,19 @@ def test_same_seed_same_table_in_any_row_order():
     assert fingerprint(made) == fingerprint(again)
     other = protocol(manifest, 1, folds=2, pairs_per_group=20).tables["protocol/pairs"]
     assert fingerprint(made) != fingerprint(other)
+
+
+def test_tables_are_the_same_bytes_and_documents_are_json(tmp_path):
+    manifest = faces([3, 5, 2, 6, 4, 4, 3, 7])
+    shuffled = Manifest.from_frame(manifest.frame.sample(frac=1, random_state=2))
+    for name, source in (("a", manifest), ("b", shuffled)):
+        made = protocol(source, folds=2, pairs_per_group=20)
+        write_table(tmp_path / name, made.tables["protocol/pairs"])
+        json.dumps([made.summary, dict(made.documents)], allow_nan=False)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    back = read_table(tmp_path / "a")
+    assert fingerprint(back) == made.summary["fingerprint"]
+    assert certificate(back, manifest)["valid"]
 
 
 def test_shortage_names_every_group_and_a_remedy():
