@@ -62,7 +62,7 @@ def load_vectors(folder: Path | str) -> Vectors:
             if not path.exists():
                 raise InputError("no such file", file=path,
                                  remedy="A .npy matrix needs a .parquet or .csv of image_ids beside it")  # fmt: skip
-        meta = {"model": folder.stem, "fingerprint": json_digest([folder.stem, folder.stat().st_size])}
+        meta = {"model": folder.stem, "fingerprint": _file_mark(folder)}
     else:
         matrix_path, ids_path = folder / "vectors.npy", folder / "image_ids.parquet"
         if not (folder / "meta.json").exists():
@@ -84,6 +84,14 @@ def load_vectors(folder: Path | str) -> Vectors:
                          allowed=f"({len(ids)}, D), one row for each id in {ids_path.name}")  # fmt: skip
     check_unit_length(matrix, origin=matrix_path)
     return Vectors(text_array(ids[col.IMAGE_ID]), matrix, meta["model"], meta["fingerprint"])
+
+
+def _file_mark(path: Path) -> str:
+    """What changes with a file, without reading all of it: a matrix may be larger than a disk is fast."""
+    if not path.exists():
+        raise InputError("no such file", file=path)
+    found = path.stat()
+    return json_digest([path.stem, found.st_size, found.st_mtime_ns])
 
 
 def check_unit_length(matrix: np.ndarray, *, origin: object = None) -> None:

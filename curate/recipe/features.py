@@ -6,22 +6,21 @@ import contextlib
 import hashlib
 import os
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError
-from curate.core.files import atomic_path, json_digest, locate, read_table
+from curate.core.files import json_digest, locate, read_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor
 from curate.core.vectors import load_vectors, unit
+from curate.recipe.cache import KeyedCache
 
 #: Images in one piece of work, whatever the number of workers.
 SHARD = 4096
@@ -114,7 +113,7 @@ class FeatureStore:
         missing = (content == 0).all(axis=1)
         for name in names:
             if name != CONTENT:
-                missing |= ~self._lookup(name, content, with_values=False)[0]
+                missing |= ~self._cache_of(name).known(content)
         count = int(missing.sum())
         if not count:
             return Pending(0, 0.0)
@@ -149,7 +148,7 @@ class FeatureStore:
         rows = self._rows(manifest)
         if name == CONTENT:
             return self._content[rows]
-        hit, values = self._lookup(name, self._content[rows])
+        hit, values = self._cache_of(name).lookup(self._content[rows], *self._layout(name))
         if not hit.all():
             # Unreadable files have no content to be found by; they cost little to look at again.
             wanted = np.unique(rows[~hit])
@@ -174,7 +173,7 @@ class FeatureStore:
         for name in names:
             if name != CONTENT:
                 known = wanted & readable
-                missing[known] |= ~self._lookup(name, content[known], with_values=False)[0]
+                missing[known] |= ~self._cache_of(name).known(content[known])
         self._run(missing, names, content)
 
     def _run(self, missing: np.ndarray, names: list[str], content: np.ndarray) -> None:
@@ -190,12 +189,12 @@ class FeatureStore:
         for rows, facts in zip(shards, results, strict=True):
             content[rows] = facts[CONTENT]
             self._looked[rows] = True
-            readable = (facts[CONTENT] != 0).any(axis=1)
             for name in names:
                 if name != CONTENT:
-                    self._save(name, facts[CONTENT][readable], facts[name][readable])
-            # Last, so that a content is known only when its facts are.
-            self._save_content(self._stats()[rows][readable], facts[CONTENT][readable])
+                    self._cache_of(name).save(facts[CONTENT], facts[name])
+            # Last, so that a content is known only when its facts are. An unreadable file has none.
+            readable = facts[CONTENT].any(axis=1)
+            self._content_cache().save(self._stats()[rows][readable], facts[CONTENT][readable])
             done += len(rows)
             self._progress(label, done, total)
 
@@ -274,39 +273,9 @@ class FeatureStore:
                               "have one; take the step out of the recipe")  # fmt: skip
         return path
 
-    def _folder(self, name: str) -> Path:
-        return self._cache / "features" / f"{name}-{_version(name, self.embedder if name == DESCRIPTOR else None)}"
-
-    def _save(self, name: str, content: np.ndarray, values: np.ndarray) -> None:
-        if len(content):
-            digest = hashlib.blake2b(content.tobytes(), digest_size=12).hexdigest()
-            _save_arrays(self._folder(name) / f"{digest}.npz", content=content, values=values)
-
-    def _lookup(self, name: str, content: np.ndarray, with_values: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows the cache has, and their values (zeros where it has none)."""
-        shape, dtype = self._layout(name)
-        hit = np.zeros(len(content), dtype=bool)
-        values = np.zeros((len(content) if with_values else 0, *shape), dtype=dtype)
-        if not len(content):
-            return hit, values
-        order = np.argsort(content[:, 0], kind="stable")
-        ranked = content[order]
-        for shard in sorted(self._folder(name).glob("*.npz")):
-            with _load_arrays(shard) as stored:
-                if stored is None:
-                    continue
-                keys = stored["content"]
-                # Every wanted row whose first half stands in the shard, checked by both halves.
-                sorter = np.argsort(keys[:, 0], kind="stable")
-                at = np.minimum(np.searchsorted(keys[sorter, 0], ranked[:, 0]), len(keys) - 1)
-                match = sorter[at]
-                same = (keys[match] == ranked).all(axis=1) & (ranked != 0).any(axis=1)
-                if same.any():
-                    rows = order[same]
-                    hit[rows] = True
-                    if with_values:
-                        values[rows] = stored["values"][match[same]]
-        return hit, values
+    def _cache_of(self, name: str) -> KeyedCache:
+        version = _version(name, self.embedder if name == DESCRIPTOR else None)
+        return KeyedCache(self._cache / "features" / f"{name}-{version}")
 
     def _layout(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         if name == DESCRIPTOR:
@@ -315,48 +284,29 @@ class FeatureStore:
 
         return tuple(FEATURES[name].shape), np.dtype(FEATURES[name].dtype)
 
-    def _stats(self) -> np.ndarray:
-        """A 128-bit key of (path, size, modification time) for each image of the source, zeros where it is missing."""
-        if self._stat_keys is not None:
-            return self._stat_keys
-        root = Path(self._source.root)
-        keys = np.zeros((len(self._own), 2), dtype=np.uint64)
-        base = os.path.realpath(root)
-        for row, path in enumerate(self._own.frame[col.PATH]):
-            with contextlib.suppress(OSError, InputError, TypeError):
-                full = os.path.join(base, path)
-                found = os.stat(full) if os.path.exists(full) else os.stat(locate(root, path))
-                text = f"{path}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape")
-                keys[row] = np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), dtype=np.uint64)
-        self._stat_keys = keys
-        return keys
-
-    def _content_folder(self) -> Path:
+    def _content_cache(self) -> KeyedCache:
         root = os.path.realpath(self._source.root)
-        return self._cache / "content" / hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
-
-    def _save_content(self, stats: np.ndarray, content: np.ndarray) -> None:
-        if len(stats):
-            digest = hashlib.blake2b(stats.tobytes(), digest_size=12).hexdigest()
-            _save_arrays(self._content_folder() / f"{digest}.npz", stats=stats, content=content)
+        return KeyedCache(self._cache / "content" / hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest())
 
     def _contents(self) -> np.ndarray:
         """The content of each of the source's images as far as known; zeros where it is not."""
         if self._content is None:
-            self._content = np.zeros((len(self._own), 2), dtype=np.uint64)
-            stats = self._stats()
-            place = pd.Series(np.arange(len(stats)), index=stats[:, 0])[(stats != 0).any(axis=1)]
-            for shard in sorted(self._content_folder().glob("*.npz")):
-                with _load_arrays(shard) as stored:
-                    if stored is None:
-                        continue
-                    keys, values = stored["stats"], stored["content"]
-                    at = place.reindex(pd.Index(keys[:, 0])).to_numpy(np.float64)
-                    found = ~np.isnan(at)
-                    rows = at[found].astype(np.int64)
-                    same = stats[rows, 1] == keys[found, 1]
-                    self._content[rows[same]] = values[found][same]
+            self._content = self._content_cache().lookup(self._stats(), (2,), np.dtype(np.uint64))[1]
         return self._content
+
+    def _stats(self) -> np.ndarray:
+        """A key of (path, size, modification time) for each image of the source, zero where it is missing."""
+        if self._stat_keys is None:
+            root = os.path.realpath(self._source.root)
+            self._stat_keys = np.zeros((len(self._own), 2), dtype=np.uint64)
+            for row, path in enumerate(self._own.frame[col.PATH]):
+                with contextlib.suppress(OSError, InputError, TypeError):
+                    plain = os.path.join(root, path)
+                    found = os.stat(plain if os.path.exists(plain) else locate(root, path))
+                    text = f"{path}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape")
+                    digest = hashlib.blake2b(text, digest_size=16).digest()
+                    self._stat_keys[row] = np.frombuffer(digest, dtype=np.uint64)
+        return self._stat_keys
 
 
 def _facts(task: Any) -> dict[str, np.ndarray]:
@@ -379,21 +329,3 @@ def _training_rows(manifest: Manifest) -> np.ndarray:
     if col.SPLIT in manifest.frame and manifest.frame[col.SPLIT].notna().any():
         mask = mask & manifest.in_split(col.TRAIN)
     return mask
-
-
-def _save_arrays(path: Path, **arrays: np.ndarray) -> None:
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **arrays)
-
-
-@contextlib.contextmanager
-def _load_arrays(path: Path) -> Iterator[Any]:
-    """The arrays of a cache file, or None where it is damaged: then its images are simply computed again."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-        stored.files  # noqa: B018
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        yield None
-        return
-    with stored:
-        yield stored
