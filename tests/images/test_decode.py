@@ -105,10 +105,8 @@ def test_a_bomb_is_refused_by_its_header_alone():
     assert reason(bomb) == "too_large"
     assert time.perf_counter() - start < 0.05
     assert reason(png_of_size(200, 200)) == "fine"
-    # The first bytes are enough, and so they are for other formats.
-    assert reason(b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 30_000, 30_000, 1, 24, 0, 0, 0, 0, 0, 0)) in (
-        "too_large", "truncated",
-    )  # fmt: skip
+    bitmap = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 30_000, 30_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    assert reason(bitmap) == "too_large"
     jpeg = bytearray(encoded(picture(), "JPEG"))
     at = jpeg.index(b"\xff\xc0")
     jpeg[at + 5 : at + 9] = struct.pack(">HH", 20_000, 20_000)
