@@ -12,7 +12,8 @@ _LOW = 8
 def small_grey(image: np.ndarray) -> np.ndarray:
     """The whole image squeezed to a grey square: `(H, W, 3)` uint8 RGB -> `(32, 32)` uint8.
 
-    Equal to Pillow's `convert("L").resize((32, 32), LANCZOS)`, byte for byte.
+    Equal to Pillow's `convert("L").resize((32, 32), LANCZOS)`, byte for byte, for images at least as wide as high.
+    Always squeezed across first; Pillow 13 squeezes some tall images down first, which rounds otherwise.
     """
     from curate.images.kernels import grey_of, small_square
 
@@ -25,8 +26,9 @@ def phash_of_small(small: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
     The DCT-II of the square; bit 63 - (8 u + v) is set where the coefficient of vertical frequency u and horizontal
     frequency v, both below 8, is greater than the median of those 64. The same definition, resampling and bit order
     as `imagehash.phash` (ImageHash 4.3; Zauner 2010, "Implementation and benchmarking of perceptual image hash
-    functions", section 3.2.1); it differs in one thing: coefficients are rounded to 1e-6 before they are
-    compared, so that exact zeros (one-colour or symmetric images) give the same bits on every machine.
+    functions", section 3.2.1). It differs in three things: coefficients are rounded to 1e-6 before they are
+    compared, so that exact zeros (one-colour or symmetric images) give the same bits on every machine; `small_grey`
+    fixes the order of its passes; and images are upright here, whatever their EXIF orientation.
     """
     small = np.asarray(small)
     low = _dct_rows()
