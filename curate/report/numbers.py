@@ -13,7 +13,8 @@ import pandas as pd
 #: Columns with a name of their own in headings and on axes.
 HEADINGS = {
     "fmr": "FMR (FAR)", "fnmr": "FNMR (FRR)", "fta": "FTA", "eer": "EER", "idr": "IDR", "mean_ir": "MeanIR",
-    "max_over_min": "largest / smallest", "target_fmr": "target FMR", "target": "target FMR",
+    "max_over_min": "largest / smallest", "max_min": "largest / smallest",
+    "far_target": "FAR target", "target_fmr": "target FMR", "target": "target FMR",
     "image_id": "image", "n_eff": "N_eff",
 }  # fmt: skip
 _SCIENTIFIC = {"fmr", "far", "target", "fmrs"}
@@ -139,6 +140,15 @@ def plain_table(
     headings = tuple(heading(name) + (" [95% interval]" if name in bounds else "") for name in shown)
     numeric = tuple(kinds[name] not in ("text", "flag") for name in shown)
     return PlainTable(headings, tuple(zip(*cells, strict=True)) if cells else (), numeric, len(frame))
+
+
+def rates_first(names: list[str]) -> list[str]:
+    """Columns in their order; in a table of rates, how many were compared and at which threshold goes last."""
+    if not {"fmr", "fnmr"} <= set(names):
+        return names
+    later = {name for name in names if name.startswith("n_") or name.endswith(("_pairs", "threshold"))}
+    later |= {"impostors", "genuines", "false_matches", "false_non_matches"}
+    return [name for name in names if name not in later] + [name for name in names if name in later]
 
 
 def _bounds(name: str, frame: pd.DataFrame) -> tuple[str, str] | None:

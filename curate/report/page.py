@@ -14,7 +14,7 @@ from curate.core import columns as col
 from curate.core.errors import CurateError
 from curate.core.shapes import Figure
 from curate.report.examples import Reason, reasons_of
-from curate.report.numbers import PlainTable, plain_table
+from curate.report.numbers import PlainTable, plain_table, rates_first
 from curate.report.runs import RunFolder, StepRecord
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ class StepCard:
     def anchor(self) -> str:
         """The id of the card in the page."""
         return f"step-{self.step.order}"
+
+    @property
+    def spared(self) -> int:
+        """How many drop decisions dropped nothing."""
+        decided = sum(count for key, count in self.step.actions.items() if key.startswith(f"{col.DROP}/"))
+        return max(decided - self.step.dropped, 0)
 
 
 @dataclass(frozen=True)
@@ -154,20 +160,11 @@ def tables_of(run: RunFolder, step: StepRecord) -> list[ShownTable]:
             ShownTable(
                 name,
                 rows,
-                plain_table(frame, columns=_rates_first(frame)) if frame is not None else None,
+                plain_table(frame, columns=rates_first(list(map(str, frame.columns)))) if frame is not None else None,
                 {"fmr", "fnmr"} <= columns,
             )
         )
     return shown
-
-
-def _rates_first(frame: pd.DataFrame) -> list[str]:
-    """The columns in their order, but for rates: what they are for and how they came out, then the rest."""
-    names = list(map(str, frame.columns))
-    if not {"fmr", "fnmr"} <= set(names):
-        return names
-    counts = [name for name in names if name.startswith("n_") or name.endswith(("_pairs", "threshold"))]
-    return [name for name in names if name not in counts] + counts
 
 
 def explains_supported(run: RunFolder, step: StepRecord) -> bool:
