@@ -86,7 +86,7 @@ def render(run: RunFolder) -> str:
     names = [[str(name) for name in entry.removal["group"]] for entry in groups]
     names += series_names((f, table) for parts in figures.values() for f, table, _ in parts if table is not None)
     paint = _Painter(assign_styles(names))
-    cards, source_widths = step_cards(run)
+    cards = step_cards(run)
     plots = {
         (card.step.name, at): paint.picture("Scores", picture)
         for card in cards
@@ -99,7 +99,7 @@ def render(run: RunFolder) -> str:
         if step.kind == "report"
     ]
     context = {
-        "run": run, "headline": headline(run), "cards": cards, "source_widths": source_widths, "plots": plots,
+        "run": run, "headline": headline(run), "cards": cards, "plots": plots,
         "measured": measured,        "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
         "notes": run.notes,
         "versions": sorted((run.plan.get("versions") or {}).items()),

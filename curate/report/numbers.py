@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def column_kind(name: str, values: pd.Series) -> str:
         return "flag"
     if pd.api.types.is_integer_dtype(values):
         return "count"
-    words = set(name.lower().split("_"))
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if words & _SCIENTIFIC:
         return "scientific"
     if words & _PERCENT:
@@ -83,9 +84,14 @@ def column_kind(name: str, values: pd.Series) -> str:
     return "number"
 
 
-def summary_kind(name: str, value: Any) -> str:
-    """How one figure of a summary is written: as a column of that name would be."""
-    return column_kind(name, pd.Series([value])) if isinstance(value, bool | int | float) else "text"
+def summary_text(name: str, value: Any) -> str:
+    """One entry of a summary as text, written as a column of that name would be; a mapping entry by entry."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {summary_text(name, part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(summary_text(name, part) for part in value)
+    kind = column_kind(name, pd.Series([value])) if isinstance(value, bool | int | float) else "text"
+    return write(value, kind)
 
 
 def write(value: Any, kind: str) -> str:

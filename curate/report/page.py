@@ -100,24 +100,24 @@ def _identities(frame: pd.DataFrame) -> int:
     return int(frame[col.IDENTITY].nunique())
 
 
-def step_cards(run: RunFolder) -> tuple[list[StepCard], tuple[float, float]]:
-    """One card for each step that decides, in order; and the widths of the source's bars in the funnel (percent)."""
-    steps = [step for step in run.steps if step.kind != "report"]
-    start = (len(run.source), _identities(run.source))
-    most_images = max([start[0], 1, *(step.counts["images_out"] for step in steps)])
-    most_people = max([start[1], 1, *(step.counts["identities_out"] for step in steps)])
-    cards = [
+def step_cards(run: RunFolder) -> list[StepCard]:
+    """One card for each step that decides, in order.
+
+    Bars compare with what went in and end there: thousands of replicas must not hide what cleaning took.
+    """
+    images, people = max(len(run.source), 1), max(_identities(run.source), 1)
+    return [
         StepCard(
             step,
             tuple(reasons_of(run, step)),
-            round(100 * step.counts["images_out"] / most_images, 2),
-            round(100 * step.counts["identities_out"] / most_people, 2),
+            round(min(100 * step.counts["images_out"] / images, 100), 2),
+            round(min(100 * step.counts["identities_out"] / people, 100), 2),
             step.counts["images_out"] - step.counts["images_in"],
             step.counts["identities_out"] - step.counts["identities_in"],
         )
-        for step in steps
+        for step in run.steps
+        if step.kind != "report"
     ]
-    return cards, (round(100 * start[0] / most_images, 2), round(100 * start[1] / most_people, 2))
 
 
 def score_figure(reason: Reason) -> go.Figure | None:
