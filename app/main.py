@@ -12,7 +12,7 @@ from curate.core.errors import CurateError
 from curate.core.shapes import Figure
 from curate.report.figures import draw, note_of, series_names
 from curate.report.groups import GroupTables, group_tables
-from curate.report.numbers import count, percent, plain_table
+from curate.report.numbers import count, percent, plain_table, rates_first
 from curate.report.page import explains_supported, headline, tables_of
 from curate.report.runs import RunFolder, StepRecord, read_run
 from curate.report.styles import Style, assign_styles
@@ -31,9 +31,11 @@ def literal(text: object) -> str:
     return "".join("\\" + char if char in special else char for char in str(text).replace("\n", " "))
 
 
-def show_table(frame: pd.DataFrame) -> None:
+def show_table(frame: pd.DataFrame, columns: list[str] | None = None, formats: dict[str, str] | None = None) -> None:
     """A table with the headings and number formats of the report."""
-    plain = plain_table(frame, limit=1000)
+    plain = plain_table(
+        frame, columns=rates_first(columns or list(map(str, frame.columns))), formats=formats, limit=1000
+    )
     rows = pd.DataFrame(list(plain.rows), columns=unique(plain.headings))
     st.dataframe(rows, hide_index=True, width="stretch")
 
@@ -52,8 +54,7 @@ def show_figure(figure: Figure, table: pd.DataFrame, styles: dict[str, Style], k
     """One figure of a report, or the reason why it can't be drawn."""
     if figure.kind == "table":
         st.markdown(f"**{literal(figure.title)}**")
-        columns = [name for name in figure.options.get("columns") or table.columns if name in table.columns]
-        show_table(table[columns])
+        show_table(table, figure.options.get("columns"), figure.options.get("formats"))
         return
     try:
         picture = draw(figure, table, styles)
@@ -87,8 +88,7 @@ def show_funnel(run: RunFolder) -> None:
     st.subheader("What was decided, and why")
     rows = [(step.name, *key.split("/", 1), number) for step in steps for key, number in step.actions.items()]
     if rows:
-        show_table(pd.DataFrame([row if len(row) == 4 else (*row[:2], "", row[-1]) for row in rows],
-                                columns=["step", "action", "reason", "decisions"]))  # fmt: skip
+        show_table(pd.DataFrame(rows, columns=["step", "action", "reason", "decisions"]))
     else:
         st.info("No step changed anything.")
 
@@ -151,10 +151,9 @@ def main() -> None:
         st.error(literal(error))
         return
     st.title(literal(run.name))
-    notes = [(step.name, note) for step in run.steps for note in step.notes]
     if run.unfinished:
         st.warning(f"This run is not finished. Not done yet: {literal(', '.join(run.unfinished))}")
-    for name, note in notes:
+    for name, note in run.notes:
         st.warning(f"{literal(name)}: {literal(note)}")
     show_funnel(run)
     styles = styles_of(run, groups)

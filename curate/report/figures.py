@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Figure
 from curate.report.numbers import column_kind, heading, plain_table, write
-from curate.report.styles import PALETTE, Style, assign_styles
+from curate.report.styles import DASHES, PALETTE, Style, assign_styles
 from curate.report.thin import thin_curve
 
 MAX_POINTS = 400  # of one line
@@ -45,7 +45,7 @@ def draw(figure: Figure, table: pd.DataFrame, styles: Mapping[str, Style] | None
     options = dict(figure.options)
     if figure.kind == "det":
         options = {"x": "fmr", "y": "fnmr", "color": "group", **options}
-    for key in (*needed, "color", "low", "high"):
+    for key in (*needed, "color", "dash", "facet", "low", "high"):
         column = options.get(key)
         if column is None and key in needed:
             raise InputError(f"the figure {figure.title!r} lacks the option {key!r}", remedy="Name a column for it")
@@ -91,6 +91,22 @@ def _styles(parts: list[tuple[str | None, pd.DataFrame]], styles: Mapping[str, S
     return {None: Style(PALETTE[0], "solid"), **known, **assign_styles([missing])}
 
 
+def _dashed(parts: list[tuple[str | None, pd.DataFrame]], column: str, styles: dict[Any, Style]) -> tuple[list, dict]:
+    """Each series cut by the values of a column, which have a dash of their own in every series."""
+    values = list(dict.fromkeys(str(v) for _, part in parts for v in part[column].dropna()))
+    cut: list[tuple[str | None, pd.DataFrame]] = []
+    result: dict[Any, Style] = {}
+    for name, part in parts:
+        text = part[column].astype("str")
+        for at, value in enumerate(values):
+            rows = part[(text == value).to_numpy(dtype=bool, na_value=False)]
+            if len(rows):
+                label = value if name is None else f"{name}, {value}"
+                cut.append((label, rows))
+                result[label] = Style(styles[name].colour, DASHES[at % len(DASHES)])
+    return cut, result
+
+
 def _axis_title(column: str, unit: str | None) -> str:
     return safe(f"{heading(column)} ({unit})" if unit and unit != column else heading(column), 80)
 
@@ -123,6 +139,8 @@ def _bars(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styl
     names: list[str] = []
     if named:
         table = table.assign(**{x: table[x].astype("str").fillna("(none)")})
+        if "facet" in options:  # values of different labels may share a name
+            table = table.assign(**{x: table[options["facet"]].astype("str").fillna("") + ": " + table[x]})
         names = table[x].drop_duplicates().tolist()
         if len(names) > MAX_BARS:
             size = table.groupby(x, sort=False)[y].max().sort_values(ascending=False, kind="stable")
@@ -186,6 +204,8 @@ def _lines(
         table, x_axis, log_x = table.assign(**{x: names.map(place)}), _places(order, _axis_title(x, None)), False
     parts, notes = _series(table, options)
     style = _styles(parts, styles)
+    if "dash" in options:
+        parts, style = _dashed(parts, options["dash"], style)
     heading_x, heading_y = _axis_title(x, None), _axis_title(y, None)
     for name, part in parts:
         xs, ys = (part[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in (x, y))

@@ -19,7 +19,7 @@ from curate.core.shapes import Figure
 from curate.report import numbers, words
 from curate.report.figures import draw, note_of, series_names
 from curate.report.groups import GroupTables, group_tables
-from curate.report.numbers import PlainTable, plain_table
+from curate.report.numbers import PlainTable, plain_table, rates_first
 from curate.report.page import explains_supported, headline, score_figure, step_cards, tables_of
 from curate.report.runs import RunFolder, read_run
 from curate.report.styles import Style, assign_styles
@@ -50,7 +50,8 @@ class _Painter:
             return Drawn(figure.title, problem=problem or "its table is missing")
         if figure.kind == "table":
             options = figure.options
-            plain = plain_table(table, columns=options.get("columns"), formats=options.get("formats"))
+            columns = rates_first(options.get("columns") or list(map(str, table.columns)))
+            plain = plain_table(table, columns=columns, formats=options.get("formats"))
             return Drawn(figure.title, table=plain)
         try:
             picture = draw(figure, table, self.styles)
@@ -85,7 +86,7 @@ def render(run: RunFolder) -> str:
     names = [[str(name) for name in entry.removal["group"]] for entry in groups]
     names += series_names((f, table) for parts in figures.values() for f, table, _ in parts if table is not None)
     paint = _Painter(assign_styles(names))
-    cards, source_widths = step_cards(run)
+    cards = step_cards(run)
     plots = {
         (card.step.name, at): paint.picture("Scores", picture)
         for card in cards
@@ -98,9 +99,9 @@ def render(run: RunFolder) -> str:
         if step.kind == "report"
     ]
     context = {
-        "run": run, "headline": headline(run), "cards": cards, "source_widths": source_widths, "plots": plots,
+        "run": run, "headline": headline(run), "cards": cards, "plots": plots,
         "measured": measured,        "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
-        "notes": [(step, note) for step in run.steps for note in step.notes],
+        "notes": run.notes,
         "versions": sorted((run.plan.get("versions") or {}).items()),
     }  # fmt: skip
     return _page(context, with_plots=paint.count > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ import pandas as pd
 #: Columns with a name of their own in headings and on axes.
 HEADINGS = {
     "fmr": "FMR (FAR)", "fnmr": "FNMR (FRR)", "fta": "FTA", "eer": "EER", "idr": "IDR", "mean_ir": "MeanIR",
-    "max_over_min": "largest / smallest", "target_fmr": "target FMR", "target": "target FMR",
+    "max_over_min": "largest / smallest", "max_min": "largest / smallest",
+    "far_target": "FAR target", "target_fmr": "target FMR", "target": "target FMR",
     "image_id": "image", "n_eff": "N_eff",
 }  # fmt: skip
 _SCIENTIFIC = {"fmr", "far", "target", "fmrs"}
@@ -74,7 +76,7 @@ def column_kind(name: str, values: pd.Series) -> str:
         return "flag"
     if pd.api.types.is_integer_dtype(values):
         return "count"
-    words = set(name.lower().split("_"))
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if words & _SCIENTIFIC:
         return "scientific"
     if words & _PERCENT:
@@ -82,9 +84,14 @@ def column_kind(name: str, values: pd.Series) -> str:
     return "number"
 
 
-def summary_kind(name: str, value: Any) -> str:
-    """How one figure of a summary is written: as a column of that name would be."""
-    return column_kind(name, pd.Series([value])) if isinstance(value, bool | int | float) else "text"
+def summary_text(name: str, value: Any) -> str:
+    """One entry of a summary as text, written as a column of that name would be; a mapping entry by entry."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {summary_text(name, part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(summary_text(name, part) for part in value)
+    kind = column_kind(name, pd.Series([value])) if isinstance(value, bool | int | float) else "text"
+    return write(value, kind)
 
 
 def write(value: Any, kind: str) -> str:
@@ -139,6 +146,15 @@ def plain_table(
     headings = tuple(heading(name) + (" [95% interval]" if name in bounds else "") for name in shown)
     numeric = tuple(kinds[name] not in ("text", "flag") for name in shown)
     return PlainTable(headings, tuple(zip(*cells, strict=True)) if cells else (), numeric, len(frame))
+
+
+def rates_first(names: list[str]) -> list[str]:
+    """Columns in their order; in a table of rates, how many were compared and at which threshold goes last."""
+    if not {"fmr", "fnmr"} <= set(names):
+        return names
+    later = {name for name in names if name.startswith("n_") or name.endswith(("_pairs", "threshold"))}
+    later |= {"impostors", "genuines", "false_matches", "false_non_matches"}
+    return [name for name in names if name not in later] + [name for name in names if name in later]
 
 
 def _bounds(name: str, frame: pd.DataFrame) -> tuple[str, str] | None:

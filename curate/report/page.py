@@ -14,7 +14,7 @@ from curate.core import columns as col
 from curate.core.errors import CurateError
 from curate.core.shapes import Figure
 from curate.report.examples import Reason, reasons_of
-from curate.report.numbers import PlainTable, plain_table
+from curate.report.numbers import PlainTable, plain_table, rates_first
 from curate.report.runs import RunFolder, StepRecord
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ class StepCard:
         """The id of the card in the page."""
         return f"step-{self.step.order}"
 
+    @property
+    def spared(self) -> int:
+        """How many drop decisions dropped nothing."""
+        decided = sum(count for key, count in self.step.actions.items() if key.startswith(f"{col.DROP}/"))
+        return max(decided - self.step.dropped, 0)
+
 
 @dataclass(frozen=True)
 class ShownTable:
@@ -94,24 +100,24 @@ def _identities(frame: pd.DataFrame) -> int:
     return int(frame[col.IDENTITY].nunique())
 
 
-def step_cards(run: RunFolder) -> tuple[list[StepCard], tuple[float, float]]:
-    """One card for each step that decides, in order; and the widths of the source's bars in the funnel (percent)."""
-    steps = [step for step in run.steps if step.kind != "report"]
-    start = (len(run.source), _identities(run.source))
-    most_images = max([start[0], 1, *(step.counts["images_out"] for step in steps)])
-    most_people = max([start[1], 1, *(step.counts["identities_out"] for step in steps)])
-    cards = [
+def step_cards(run: RunFolder) -> list[StepCard]:
+    """One card for each step that decides, in order.
+
+    Bars compare with what went in and end there: thousands of replicas must not hide what cleaning took.
+    """
+    images, people = max(len(run.source), 1), max(_identities(run.source), 1)
+    return [
         StepCard(
             step,
             tuple(reasons_of(run, step)),
-            round(100 * step.counts["images_out"] / most_images, 2),
-            round(100 * step.counts["identities_out"] / most_people, 2),
+            round(min(100 * step.counts["images_out"] / images, 100), 2),
+            round(min(100 * step.counts["identities_out"] / people, 100), 2),
             step.counts["images_out"] - step.counts["images_in"],
             step.counts["identities_out"] - step.counts["identities_in"],
         )
-        for step in steps
+        for step in run.steps
+        if step.kind != "report"
     ]
-    return cards, (round(100 * start[0] / most_images, 2), round(100 * start[1] / most_people, 2))
 
 
 def score_figure(reason: Reason) -> go.Figure | None:
@@ -154,20 +160,11 @@ def tables_of(run: RunFolder, step: StepRecord) -> list[ShownTable]:
             ShownTable(
                 name,
                 rows,
-                plain_table(frame, columns=_rates_first(frame)) if frame is not None else None,
+                plain_table(frame, columns=rates_first(list(map(str, frame.columns)))) if frame is not None else None,
                 {"fmr", "fnmr"} <= columns,
             )
         )
     return shown
-
-
-def _rates_first(frame: pd.DataFrame) -> list[str]:
-    """The columns in their order, but for rates: what they are for and how they came out, then the rest."""
-    names = list(map(str, frame.columns))
-    if not {"fmr", "fnmr"} <= set(names):
-        return names
-    counts = [name for name in names if name.startswith("n_") or name.endswith(("_pairs", "threshold"))]
-    return [name for name in names if name not in counts] + counts
 
 
 def explains_supported(run: RunFolder, step: StepRecord) -> bool:

@@ -27,7 +27,7 @@ class StepRecord:
     """One step or report of a run: what the plan says of it and what it wrote.
 
     `counts` has images_in, images_out, identities_in, identities_out (missing ones are 0); `actions` counts decisions
-    by `action/reason`.
+    by `action/reason`; `dropped` is how many images really went, which is fewer where a person protects some.
     """
 
     order: int
@@ -37,6 +37,7 @@ class StepRecord:
     folder: Path
     counts: dict[str, int] = field(default_factory=dict)
     actions: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
     summary: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -62,6 +63,13 @@ class RunFolder:
     plan: dict[str, Any]
     steps: tuple[StepRecord, ...]
     unfinished: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """The notes of the source and of every step, each with its name."""
+        file = self.path / "steps" / "00-source" / "summary.json"
+        notes = [("source", str(note)) for note in (read_json(file).get("notes") if file.is_file() else None) or ()]
+        return notes + [(step.name, note) for step in self.steps for note in step.notes]
 
     @property
     def root(self) -> Path | None:
@@ -148,6 +156,7 @@ def read_run(path: Path | str) -> RunFolder:
 
 def _record(entry: dict[str, Any], folder: Path) -> StepRecord:
     summary = read_json(folder / "summary.json")
+    actions = {str(name): int(count) for name, count in sorted((summary.get("actions") or {}).items())}
     return StepRecord(
         order=int(entry["order"]),
         name=str(entry["name"]),
@@ -155,7 +164,8 @@ def _record(entry: dict[str, Any], folder: Path) -> StepRecord:
         sentence=str(entry.get("sentence") or ""),
         folder=folder,
         counts={name: int(summary.get(name) or 0) for name in _COUNTS},
-        actions={str(name): int(count) for name, count in sorted((summary.get("actions") or {}).items())},
+        actions={name: count for name, count in actions.items() if "/" in name},
+        dropped=actions.get("dropped", 0),
         summary=dict(summary.get("summary") or {}),
         notes=tuple(map(str, summary.get("notes") or ())),
         figures=tuple(

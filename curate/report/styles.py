@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 #: Okabe and Ito (2008), without black and yellow, which vanish on a dark or a light page.
 PALETTE = ("#0f7fbf", "#e08a00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c7a3f")
-_DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "dot", "dashdot")
 _PATTERNS = {"solid": "", "dash": "/", "dot": ".", "dashdot": "x"}
 
 
@@ -28,7 +28,7 @@ _NEUTRAL = {
     "all": Style("#7a7f87", "solid"), "overall": Style("#7a7f87", "solid"), "pooled": Style("#7a7f87", "solid"),
     "before": Style("#b3bac3", "solid"), "after": Style("#6a7ea6", "solid"),
 }  # fmt: skip
-_STYLES = tuple(Style(colour, dash) for dash in _DASHES for colour in PALETTE)
+_STYLES = tuple(Style(colour, dash) for dash in DASHES for colour in PALETTE)
 
 
 def assign_styles(figures: Iterable[Sequence[str]]) -> dict[str, Style]:

@@ -167,7 +167,7 @@ def build_run(folder: Path, *, people: int = 36, evil: bool = False) -> Path:
         where = f"steps/{order:02d}-{name}"
         write_table(run / where / "decisions.parquet", decisions.frame)
         keys = decisions.frame["action"].astype("str") + "/" + decisions.frame["reason"].astype("str")
-        actions = {key: int(n) for key, n in keys.value_counts().items()}
+        actions = {key: int(n) for key, n in keys.value_counts().items()} | {"dropped": len(gone)}
         write_json(run / where / "summary.json", _summary(name, "step", order, manifest, after, actions=actions))
         plan_steps.append({"order": order, "name": name, "kind": "step", "folder": where, "sentence": sentence})
         rejected.append(gone)

@@ -59,6 +59,20 @@ def test_series_are_limited() -> None:
     assert "100" in note_of(picture)
 
 
+def test_dashes_and_facets_keep_apart_what_shares_a_name() -> None:
+    table = pd.DataFrame({"label": ["sex", "age"] * 2, "value": ["unknown"] * 4, "images": [1, 2, 3, 4],
+                          "stage": ["before", "before", "after", "after"], "rank": [1, 2, 1, 2]})  # fmt: skip
+    options = {"x": "value", "y": "images", "color": "stage", "facet": "label"}
+    bars = draw(Figure("bars", "t", "Bars", options), table)
+    assert list(bars.layout.yaxis.ticktext or bars.layout.xaxis.ticktext) == ["sex: unknown", "age: unknown"]
+    assert [list(trace.x) for trace in bars.data] == [[1, 2], [3, 4]]
+    options = {"x": "rank", "y": "images", "color": "label", "dash": "stage"}
+    lines = draw(Figure("lines", "t", "Lines", options), table)
+    assert {(trace.name, trace.line.dash) for trace in lines.data} == {
+        ("sex, before", "solid"), ("sex, after", "dash"), ("age, before", "solid"), ("age, after", "dash")}  # fmt: skip
+    assert len({trace.line.color for trace in lines.data}) == 2
+
+
 def test_heatmap_places_values() -> None:
     table = pd.DataFrame({"a": ["p", "p", "q"], "b": ["p", "q", "q"], "fmr": [1e-3, 1e-4, 0.0]})
     picture = draw(Figure("heatmap", "t", "Cross", {"x": "a", "y": "b", "value": "fmr", "log": True}), table)

@@ -47,3 +47,10 @@ def test_table_is_limited_and_empty_ones_work() -> None:
     assert (len(table.rows), table.total) == (20, 500)
     assert plain_table(pd.DataFrame()).rows == ()
     assert plain_table(pd.DataFrame({"a": [1]}), columns=["a", "gone"]).headings == ("a",)
+
+
+def test_summaries_are_written_like_columns_of_their_name() -> None:
+    assert numbers.summary_text("FMR (FAR) at 0.001", {"all": 0.00098, "f": 0.0013}) == "all 9.8e-4, f 1.3e-3"
+    assert numbers.summary_text("fnmr", 0.5) == "50.0%"
+    assert numbers.summary_text("pairs", 63_000) == "63,000"
+    assert numbers.summary_text("cells", ["f/Asian", None, True]) == "f/Asian, –, yes"
