@@ -21,7 +21,8 @@ class State:
     """What the kernel keeps between blocks of draws; flat arrays over all labels, label l at `base[l]:base[l + 1]`.
 
     codes: `(N, L)` int32, -1 missing. members: rows of each category in row order, category k at
-    `start[k]:start[k + 1]`. slot_of, category_at, count_at, bucket_of: category -> slot; slot -> category, count and bucket.
+    `start[k]:start[k + 1]`.
+    slot_of, category_at, count_at, bucket_of: category -> slot; slot -> category, count and bucket.
     place: `(N, L)` where each row stands in `members` (only under a cap).
     last: slot of each bucket; free, n_free: buckets not in use. level, queue, head: for each label the categories
     that had its smallest count when that count was reached, and how far they are used up.

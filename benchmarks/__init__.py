@@ -1,0 +1,1 @@
+"""Measured against peers and the obvious way, in one run each."""
