@@ -282,8 +282,8 @@ def _retire(row, codes, base, start, place, alive, tree, tree_base):
 @numba.njit(cache=True)
 def draw(
     uniforms, target, rows, labels, ratios,
-    codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free, level, queue, head,
-    low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
+    codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free, level,
+    queue, head, low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
 ):  # fmt: skip
     """Make one replica for each of `uniforms` until the target is reached or a cap ends it.
 
