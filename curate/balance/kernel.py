@@ -21,9 +21,10 @@ class State:
     """What the kernel keeps between blocks of draws; flat arrays over all labels, label l at `base[l]:base[l + 1]`.
 
     codes: `(N, L)` int32, -1 missing. members: rows of each category in row order, category k at
-    `start[k]:start[k + 1]`. slot_of, category_at, bucket_of: category -> slot, slot -> category, slot -> bucket.
+    `start[k]:start[k + 1]`.
+    slot_of, category_at, count_at, bucket_of: category -> slot; slot -> category, count and bucket.
     place: `(N, L)` where each row stands in `members` (only under a cap).
-    last, value: of each bucket; free, n_free: buckets not in use. level, queue, head: for each label the categories
+    last: slot of each bucket; free, n_free: buckets not in use. level, queue, head: for each label the categories
     that had its smallest count when that count was reached, and how far they are used up.
     low, high: `(L, 2)` the slots around D1 and D9, with the weight of the upper one. ratio: `(L,)` the IDR now.
     left: `(N,)` replicas that each row may still have (empty: no cap). alive: rows of each category below the cap.
@@ -37,9 +38,9 @@ class State:
     place: np.ndarray
     slot_of: np.ndarray
     category_at: np.ndarray
+    count_at: np.ndarray
     bucket_of: np.ndarray
     last: np.ndarray
-    value: np.ndarray
     free: np.ndarray
     n_free: np.ndarray
     level: np.ndarray
@@ -61,9 +62,7 @@ class State:
 
     def counts(self, label: int) -> np.ndarray:
         """The count of each category of a label now, replicas included: int64."""
-        here = slice(self.base[label], self.base[label + 1])
-        by_slot = self.value[self.bucket_of[here]]
-        return by_slot[self.slot_of[here] - self.base[label]]
+        return self.count_at[self.slot_of[self.base[label] : self.base[label + 1]]]
 
 
 def make_state(codes: np.ndarray, cap: int | None = None) -> State:
@@ -84,19 +83,19 @@ def make_state(codes: np.ndarray, cap: int | None = None) -> State:
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     members, place, tree_base = _members(codes, base, start, cap is not None)
     slot_of, category_at, bucket_of = (np.zeros(total, dtype=np.int32) for _ in range(3))
-    last, value = np.zeros(total, dtype=np.int32), np.zeros(total, dtype=np.int64)
-    free, n_free = np.zeros(total, dtype=np.int32), np.zeros(labels, dtype=np.int64)
+    last, free = np.zeros(total, dtype=np.int32), np.zeros(total, dtype=np.int32)
+    count_at, n_free = np.zeros(total, dtype=np.int64), np.zeros(labels, dtype=np.int64)
     for label in range(labels):
         lo, hi = base[label], base[label + 1]
-        _fill_slots(counts[lo:hi], lo, slot_of, category_at, bucket_of, last, value, free, n_free, label)
+        _fill_slots(counts[lo:hi], lo, slot_of, category_at, count_at, bucket_of, last, free, n_free, label)
     low, high = np.zeros((labels, 2), dtype=np.int64), np.zeros((labels, 2), dtype=np.int64)
     low_weight, high_weight = np.zeros(labels), np.zeros(labels)
     for label, size in enumerate(sizes):
-        low[label], low_weight[label] = _position(size, 0.1)
-        high[label], high_weight[label] = _position(size, 0.9)
+        low[label], low_weight[label] = _position(size, 0.1, base[label])
+        high[label], high_weight[label] = _position(size, 0.9, base[label])
     capped = cap is not None
     state = State(
-        codes, base, start, members, place, slot_of, category_at, bucket_of, last, value, free, n_free,
+        codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free,
         level=np.full(labels, -1, dtype=np.int64), queue=np.zeros(total, dtype=np.int32),
         head=np.zeros(labels, dtype=np.int64), low=low, high=high, low_weight=low_weight,
         high_weight=high_weight, ratio=np.ones(labels),
@@ -104,7 +103,7 @@ def make_state(codes: np.ndarray, cap: int | None = None) -> State:
         tree=_full_tree(tree_base) if capped else np.zeros(0, dtype=np.int32), tree_base=tree_base,
     )  # fmt: skip
     for label in range(labels):
-        state.ratio[label] = _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight)
+        state.ratio[label] = _ratio(label, base, count_at, low, high, low_weight, high_weight)
     return state
 
 
@@ -125,13 +124,13 @@ def _members(codes: np.ndarray, base: np.ndarray, start: np.ndarray, capped: boo
     return members, place, tree_base
 
 
-def _position(size: int, quantile: float) -> tuple[tuple[int, int], float]:
+def _position(size: int, quantile: float, at: int) -> tuple[tuple[int, int], float]:
     """The two slots between which a decile lies and its weight, as numpy.quantile finds them."""
     virtual = (size - 1) * np.float64(quantile)
     below = int(np.floor(virtual))
     if virtual >= size - 1:
-        return (size - 1, size - 1), float(virtual - (-1.0)) if size > 1 else 0.0
-    return (below, below + 1), float(virtual - below)
+        return (at, at), 0.0
+    return (at + below, at + below + 1), float(virtual - below)
 
 
 def _full_tree(tree_base: np.ndarray) -> np.ndarray:
@@ -145,16 +144,16 @@ def _full_tree(tree_base: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _fill_slots(counts, at, slot_of, category_at, bucket_of, last, value, free, n_free, label):
+def _fill_slots(counts, at, slot_of, category_at, count_at, bucket_of, last, free, n_free, label):
     order = np.argsort(counts, kind="mergesort")
     bucket = -1
     for slot in range(len(order)):
         category = order[slot]
         slot_of[at + category] = at + slot
         category_at[at + slot] = at + category
-        if bucket < 0 or value[at + bucket] != counts[category]:
+        count_at[at + slot] = counts[category]
+        if slot == 0 or counts[category] != count_at[at + slot - 1]:
             bucket += 1
-            value[at + bucket] = counts[category]
         bucket_of[at + slot] = at + bucket
         last[at + bucket] = at + slot
     for spare in range(bucket + 1, len(order)):
@@ -172,18 +171,17 @@ def _lerp(a, b, t):
 
 
 @numba.njit(cache=True, inline="always")
-def _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight):
-    at = base[label]
-    if base[label + 1] == at:
+def _ratio(label, base, count_at, low, high, low_weight, high_weight):
+    if base[label + 1] == base[label]:
         return 1.0
-    first = _lerp(value[bucket_of[at + low[label, 0]]], value[bucket_of[at + low[label, 1]]], low_weight[label])
-    ninth = _lerp(value[bucket_of[at + high[label, 0]]], value[bucket_of[at + high[label, 1]]], high_weight[label])
+    first = _lerp(count_at[low[label, 0]], count_at[low[label, 1]], low_weight[label])
+    ninth = _lerp(count_at[high[label, 0]], count_at[high[label, 1]], high_weight[label])
     return ninth / first
 
 
 @numba.njit(cache=True, inline="always")
-def _raise(category, label, base, slot_of, category_at, bucket_of, last, value, free, n_free):
-    """Add one to the count of a category."""
+def _raise(category, label, base, slot_of, category_at, count_at, bucket_of, last, free, n_free):
+    """Add one to the count of a category; returns the slot whose count went up."""
     slot = slot_of[category]
     bucket = bucket_of[slot]
     end = last[bucket]
@@ -192,43 +190,51 @@ def _raise(category, label, base, slot_of, category_at, bucket_of, last, value, 
     slot_of[other] = slot
     category_at[end] = category
     slot_of[category] = end
+    count = count_at[end] + 1
+    count_at[end] = count
     alone = end == base[label] or bucket_of[end - 1] != bucket
-    joins = end + 1 < base[label + 1] and value[bucket_of[end + 1]] == value[bucket] + 1
-    if joins:
+    if end + 1 < base[label + 1] and count_at[end + 1] == count:
         bucket_of[end] = bucket_of[end + 1]
         if alone:
             free[base[label] + n_free[label]] = bucket
             n_free[label] += 1
         else:
             last[bucket] = end - 1
-    elif alone:
-        value[bucket] += 1
-    else:
+    elif not alone:
         last[bucket] = end - 1
         n_free[label] -= 1
         fresh = free[base[label] + n_free[label]]
-        value[fresh] = value[bucket] + 1
         last[fresh] = end
         bucket_of[end] = fresh
+    return end
 
 
 @numba.njit(cache=True)
-def _rarest(label, base, slot_of, category_at, bucket_of, last, value, level, queue, head):
+def _rarest(label, base, slot_of, category_at, count_at, bucket_of, last, level, queue, head):
     """The category of the smallest count, the first in order of equals.
 
     Counts only go up, so nothing joins the smallest count once it is the smallest: its categories are listed once, in
     order, and used up from the front.
     """
     at = base[label]
-    bucket = bucket_of[at]
-    if value[bucket] != level[label]:
-        size = last[bucket] - at + 1
-        queue[at : at + size] = np.sort(category_at[at : at + size])
-        level[label] = value[bucket]
+    if count_at[at] != level[label]:
+        size = last[bucket_of[at]] - at + 1
+        if size <= 16:
+            # A label of few categories comes to a new smallest count with each replica: no allocation here.
+            for slot in range(at, at + size):
+                category = category_at[slot]
+                place = slot
+                while place > at and queue[place - 1] > category:
+                    queue[place] = queue[place - 1]
+                    place -= 1
+                queue[place] = category
+        else:
+            queue[at : at + size] = np.sort(category_at[at : at + size])
+        level[label] = count_at[at]
         head[label] = at
     while True:
         category = queue[head[label]]
-        if value[bucket_of[slot_of[category]]] == level[label]:
+        if count_at[slot_of[category]] == level[label]:
             return category
         head[label] += 1
 
@@ -276,8 +282,8 @@ def _retire(row, codes, base, start, place, alive, tree, tree_base):
 @numba.njit(cache=True)
 def draw(
     uniforms, target, rows, labels, ratios,
-    codes, base, start, members, place, slot_of, category_at, bucket_of, last, value, free, n_free, level, queue, head,
-    low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
+    codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free, level,
+    queue, head, low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
 ):  # fmt: skip
     """Make one replica for each of `uniforms` until the target is reached or a cap ends it.
 
@@ -292,7 +298,7 @@ def draw(
                 worst = label
         if ratio[worst] <= target:
             return number, TARGET
-        category = _rarest(worst, base, slot_of, category_at, bucket_of, last, value, level, queue, head)
+        category = _rarest(worst, base, slot_of, category_at, count_at, bucket_of, last, level, queue, head)
         size = alive[category]
         if size == 0:
             return number, CAP
@@ -310,8 +316,10 @@ def draw(
         for label in range(n_labels):
             code = codes[row, label]
             if code >= 0:
-                _raise(base[label] + code, label, base, slot_of, category_at, bucket_of, last, value, free, n_free)
-                ratio[label] = _ratio(label, base, bucket_of, value, low, high, low_weight, high_weight)
+                category = base[label] + code
+                slot = _raise(category, label, base, slot_of, category_at, count_at, bucket_of, last, free, n_free)
+                if slot == low[label, 0] or slot == low[label, 1] or slot == high[label, 0] or slot == high[label, 1]:
+                    ratio[label] = _ratio(label, base, count_at, low, high, low_weight, high_weight)
         if len(left):
             left[row] -= 1
             if left[row] == 0:

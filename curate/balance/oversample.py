@@ -89,8 +89,8 @@ def _record(history: list[tuple[int, int, float, float]], made: int, state: Any)
     for label in range(len(state.ratio)):
         lo, hi = state.base[label], state.base[label + 1]
         if hi > lo:
-            ends = state.value[state.bucket_of[[lo, hi - 1]]]
-            history.append((made, label, float(state.ratio[label]), float(ends[1] / ends[0])))
+            max_min = float(state.count_at[hi - 1] / state.count_at[lo])
+            history.append((made, label, float(state.ratio[label]), max_min))
 
 
 def _history(points: list[tuple[int, int, float, float]]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ class LabelConflictsParams(StrictParams):
     """Parameters of `label_conflicts`."""
 
     default: Literal["null", "majority"] = "null"  # what becomes of a conflicting label that `conflict` doesn't name
-    conflict: dict[str, Literal["null", "majority"]] = {}  # label -> what becomes of it  # noqa: RUF012 (frozen)
+    conflict: dict[str, Literal["null", "majority"]] = {}  # label -> what becomes of it
 
 
 @step("label_conflicts")

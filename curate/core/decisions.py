@@ -248,7 +248,8 @@ def _move(manifest: Manifest, decisions: pd.DataFrame, present: np.ndarray, mask
         raise InputError("a move or merge decision names no identity", column="new_value")
     _refuse_conflicts(rows, which, targets, "moved to two identities", manifest)
     frame = manifest.frame.copy(deep=False)
-    stays = np.ones(len(frame), dtype=bool)
+    # A replica is no evidence: one that came with the same decisions would settle what its parent could not.
+    stays = manifest.originals().copy()
     stays[rows] = False
     for label, level in manifest.levels.items():
         if level == "identity":

@@ -64,14 +64,11 @@ def test_counts_and_ratios_stay_those_of_the_rows(codes, budget):
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.one_of(st.integers(1, 30), st.integers(1, 10**6)), min_size=1, max_size=60))
 def test_ratio_is_numpys_to_the_last_bit(counts):
-    # Counts too large to lay out as rows: the buckets are filled directly.
+    # Counts too large to lay out as rows: the slots are filled directly.
     state = kernel.make_state(np.arange(len(counts), dtype=np.int32)[:, None])
-    fresh = [np.array(counts, dtype=np.int64), 0, *(np.zeros(len(counts), np.int32) for _ in range(4)),
-             np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int32), np.zeros(1, np.int64), 0]  # fmt: skip
-    kernel._fill_slots(*fresh)
-    bucket_of, value = fresh[4], fresh[6]
-    ratio = kernel._ratio.py_func(0, state.base, bucket_of, value, state.low, state.high, state.low_weight,
-                                  state.high_weight)  # fmt: skip
+    state.count_at[:] = np.sort(counts)
+    weights = state.low, state.high, state.low_weight, state.high_weight
+    ratio = kernel._ratio.py_func(0, state.base, state.count_at, *weights)
     assert ratio == np.quantile(counts, 0.9) / np.quantile(counts, 0.1)
 
 

@@ -173,6 +173,17 @@ def test_a_replica_takes_the_identity_its_parent_moves_to():
     assert after.frame["gender"].tolist() == ["m", "m", "m"]
 
 
+def test_a_replica_settles_no_label():
+    table = make({"a/0": {"identity": "a", "gender": "f", "age": None}, "b/0": {"identity": "b", "gender": "m",
+                                                                              "age": None}})  # fmt: skip
+    moves = Decisions.of(["a/0", "b/0"], "move", "noise", new_value="new")
+    adds = Decisions.of(["a/0~r1"], "add", "rare", related_id="a/0", new_value="5")
+    once, _ = apply_decisions(table, Decisions.concat([moves, adds]))
+    twice, _ = apply_decisions(once, Decisions.concat([moves, adds]))
+    assert once.frame["gender"].tolist() == ["f", "f", "m"]
+    assert twice.frame.equals(once.frame)
+
+
 @pytest.mark.parametrize(
     ("action", "value", "message"),
     [
