@@ -44,7 +44,7 @@ class PlantedFaultsParams(StrictParams):
     """`planted_faults` has no parameters."""
 
 
-@report("planted_faults", needs=("decisions", "truth"))
+@report("planted_faults", needs=("decisions", "truth", "steps"))
 def planted_faults(
     manifest: Manifest, features: Features, params: PlantedFaultsParams, rng: np.random.Generator
 ) -> Report:
@@ -55,28 +55,27 @@ def planted_faults(
     the step looks for. Only `drop` and `flag` count. A planted copy is found where a decision of its step names it, on
     either side, together with an image of the same source; any two images of one source are a true pair.
     removed_before: planted images that an earlier step had dropped for its own reasons; they count as planted.
-    Which steps ran is read from `features["decisions"].attrs["steps"]`, else from the decisions themselves, where a
-    step that decided nothing can't be told from one that did not run.
     Recall and precision are NaN where no step looked.
     """
     truth, decisions = features["truth"], features["decisions"]
     by_step = decisions[(decisions["source"] != col.HUMAN_SOURCE).to_numpy()]
-    ran = set(decisions.attrs.get("steps", by_step["step"].dropna().unique()))
+    ran = set(features["steps"])
     images = pd.Index(pd.unique(_texts(pd.concat([truth[col.IMAGE_ID], truth["related_id"]])).dropna()))
     family = _families(truth, images)
     found_by = {step: _Found(by_step, step, truth, images, family) for step in sorted(ran) if step in _STEPS}
-    rows, notes = [], []
+    rows, unseen = [], []
     for fault in sorted(truth["fault"].dropna().astype("str").unique()):
         planted = truth[(truth["fault"] == fault).to_numpy()]
         step = next((name for name in LOOKED_FOR_BY.get(fault, ()) if name in ran), None)
         if step is None:
             rows.append({"fault": fault, "planted": len(planted), **_NOTHING})
-            notes.append(_nobody_looked(fault, len(planted), bool(decisions.attrs.get("steps"))))
+            unseen.append(f"{fault} ({len(planted)})")
         else:
             rows.append({"fault": fault, **found_by[step].row(planted)})
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     summary = {row["fault"]: _sentence(row) for row in rows}
-    return Report(tables={"planted/faults": table}, summary=summary, notes=tuple(notes))
+    notes = (f"No step of this run looks for these planted faults: {', '.join(unseen)}.",) if unseen else ()
+    return Report(tables={"planted/faults": table}, summary=summary, notes=notes)
 
 
 _STEPS = frozenset(step for steps in LOOKED_FOR_BY.values() for step in steps)
@@ -141,14 +140,6 @@ def _families(truth: pd.DataFrame, images: pd.Index) -> np.ndarray:
 
 def _texts(values: pd.Series) -> pd.Series:
     return pd.Series(pd.array(text_array(values), dtype="str"))
-
-
-def _nobody_looked(fault: str, planted: int, told: bool) -> str:
-    steps = " or ".join(LOOKED_FOR_BY.get(fault, ()))
-    if not steps:
-        return f"{fault}: {planted} planted, and there is no step yet that looks for this fault; its recall is unknown."
-    doubt = "" if told else ", or it decided nothing"
-    return f"{fault}: {planted} planted, but {steps}, which looks for it, did not run{doubt}; its recall is unknown."
 
 
 def _sentence(row: Mapping[str, object]) -> str:

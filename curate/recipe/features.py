@@ -29,6 +29,7 @@ DESCRIPTOR = "descriptor"
 CONTENT = "content"
 DECISIONS = "decisions"
 TRUTH = "truth"
+STEPS_RUN = "steps"
 
 Progress = Callable[[str, int, int], None]
 
@@ -50,7 +51,7 @@ def pixel_features() -> tuple[str, ...]:
 
 def known_features() -> tuple[str, ...]:
     """Every name that a step may need."""
-    return (*pixel_features(), EMBEDDING, DECISIONS, TRUTH)
+    return (*pixel_features(), EMBEDDING, DECISIONS, STEPS_RUN, TRUTH)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from curate.recipe.features import (
     DECISIONS,
     DESCRIPTOR,
     EMBEDDING,
+    STEPS_RUN,
     TRUTH,
     FeatureStore,
     known_features,
@@ -74,6 +75,6 @@ def plan_rows(recipe: Recipe, store: FeatureStore) -> list[PlanRow]:
             pending = store.pending([DESCRIPTOR])
             images, seconds = max(images, pending.images), seconds + pending.seconds
             embedding_paid = True
-        needs = tuple(need for need in item.step.needs if need not in (DECISIONS, TRUTH))
+        needs = tuple(need for need in item.step.needs if need not in (DECISIONS, STEPS_RUN, TRUTH))
         rows.append(PlanRow(item.order, item.step.name, item.step.kind, item.step.sentence, needs, images, seconds))
     return rows

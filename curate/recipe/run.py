@@ -19,12 +19,14 @@ from curate.core.errors import CurateError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
-from curate.recipe.features import DECISIONS, FeatureStore, Progress, default_cache
+from curate.recipe.features import DECISIONS, STEPS_RUN, FeatureStore, Progress, default_cache
 from curate.recipe.plan import check_needs, pixel_needs
 from curate.recipe.schema import PlannedStep, Recipe
 from curate.recipe.store import RunFolder, library_versions
 
 _SOURCE = "steps/00-source"
+#: Needs that the run itself knows; its chain of digests already stands for them in every fingerprint.
+_OF_THE_RUN = (DECISIONS, STEPS_RUN)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class _Run:
         fingerprint = {
             "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
             "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
-            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need != DECISIONS},
+            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need not in _OF_THE_RUN},
             "human": human.frame.to_json(orient="split"), "versions": self.versions,
         }  # fmt: skip
         cached = self.folder.is_done(item.folder, fingerprint)
@@ -169,10 +171,11 @@ class _Run:
 
     def _call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
         """What the step returned, and what it warned of."""
-        values = {
-            need: self._earlier(item.order) if need == DECISIONS else self.store.get(need, manifest)
-            for need in item.step.needs
-        }
+        values = {need: self.store.get(need, manifest) for need in item.step.needs if need not in _OF_THE_RUN}
+        if DECISIONS in item.step.needs:
+            values[DECISIONS] = self._earlier(item.order)
+        if STEPS_RUN in item.step.needs:
+            values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             made = item.step(

@@ -159,7 +159,7 @@ def test_bad_input():
         run(table, split="trian")
     for params in ({"target": 0.9}, {"target": np.nan}, {"target": np.inf}, {"budget": 0}, {"labels": ()},
                    {"max_replicas_per_image": 0}, {"tagret": 2}):  # fmt: skip
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="validation error"):
             OversampleParams(**params)
 
 

@@ -22,9 +22,9 @@ def truth_of(*faults):
 
 def measured(truth, *decisions, steps=None):
     frame = Decisions.concat(decisions).frame
-    if steps is not None:
-        frame.attrs["steps"] = steps
-    found = planted_faults(MANIFEST, Features({"decisions": frame, "truth": truth}), PlantedFaultsParams(), RNG)
+    steps = tuple(frame["step"].dropna().unique()) if steps is None else steps
+    given = Features({"decisions": frame, "truth": truth, "steps": steps})
+    found = planted_faults(MANIFEST, given, PlantedFaultsParams(), RNG)
     table = found.tables["planted/faults"].set_index("fault")
     return table, found
 

@@ -176,7 +176,7 @@ def test_bad_input():
     with pytest.raises(InputError, match="Did you mean 'gender'"):
         run(manifest([("a", "f", 2)]), stratify=("gendr",))
     for fraction in (0, 1, 1.5, -0.1, np.nan):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="validation error"):
             HoldoutParams(fraction=fraction)
 
 
