@@ -83,8 +83,8 @@ class Manifest:
             elif name in _NUMBERS and frame[name].dtype != _NUMBERS[name][0]:
                 frame[name] = _numbers(frame[name], order, origin)
         known = [name for name in col.RESERVED if name in frame]
-        rest = [name for name in frame.columns if name not in col.RESERVED]
-        return cls(frame[known + rest], Path(root) if root is not None else None, dict(levels))
+        rest = sorted(name for name in frame.columns if name not in col.RESERVED)
+        return cls(frame[known + rest], Path(root) if root is not None else None, dict(sorted(levels.items())))
 
     def __len__(self) -> int:
         return len(self.frame)
