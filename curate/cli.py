@@ -210,12 +210,19 @@ def _print_result(result: Any) -> None:
         if summary.get("summary"):
             table = Table(title=summary["sentence"], title_justify="left", show_header=False)
             for key, value in summary["summary"].items():
-                table.add_row(_plain(key), _plain(value))
+                table.add_row(_plain(key), _plain(_short(value)))
             console.print(table)
         for note in summary["notes"]:
             console.print(f"note: {summary['name']}: {note}", markup=False, highlight=False)
     console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
     console.print(f"Report: {result.page}", highlight=False)
+
+
+def _short(value: object) -> object:
+    """A mapping as `name value, name value`; figures to three digits."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(item)}" for name, item in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def _plain(value: object) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class KeyedCache:
     def known(self, keys: np.ndarray) -> np.ndarray:
         """Mask `(n,)` of the keys that have a value."""
         found = np.zeros(len(keys), dtype=bool)
-        for rows, _, _ in self._matches(keys):
+        for rows, _, _ in self._matches(keys, with_values=False):
             found[rows] = True
         return found
 
@@ -43,38 +42,35 @@ class KeyedCache:
         """The mask `(n,)` of known keys, and the values `(n, *shape)`, zeros where there is none."""
         found = np.zeros(len(keys), dtype=bool)
         values = np.zeros((len(keys), *shape), dtype=dtype)
-        for rows, stored, places in self._matches(keys):
+        for rows, there, places in self._matches(keys, with_values=True):
             found[rows] = True
-            values[rows] = stored["values"][places]
+            values[rows] = there[places]
         return found, values
 
-    def _matches(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
-        """For each shard: rows of `keys` that it has, the shard, and where they stand in it."""
+    def _matches(self, keys: np.ndarray, with_values: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each shard: rows of `keys` that it has, its values (or keys), and where they stand in it."""
         if not len(keys) or not self._folder.is_dir():
             return
         order = np.argsort(keys[:, 0], kind="stable")
         ranked = keys[order]
         real = ranked.any(axis=1)
         for path in sorted(self._folder.glob("*.npz")):
-            with _open(path) as stored:
-                if stored is None:
-                    continue
-                there = stored["keys"]
-                sorter = np.argsort(there[:, 0], kind="stable")
-                at = np.minimum(np.searchsorted(there[sorter, 0], ranked[:, 0]), len(there) - 1)
-                places = sorter[at]
-                same = (there[places] == ranked).all(axis=1) & real
-                if same.any():
-                    yield order[same], stored, places[same]
+            there = _read(path, "keys")
+            if there is None:
+                continue
+            sorter = np.argsort(there[:, 0], kind="stable")
+            at = np.minimum(np.searchsorted(there[sorter, 0], ranked[:, 0]), len(there) - 1)
+            places = sorter[at]
+            same = (there[places] == ranked).all(axis=1) & real
+            values = _read(path, "values") if with_values and same.any() else there
+            if same.any() and values is not None:
+                yield order[same], values, places[same]
 
 
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """The arrays of a shard, or None where it is damaged: then its rows are simply computed again."""
+def _read(path: Path, name: str) -> np.ndarray | None:
+    """An array of a shard, or None where the shard is damaged: then its rows are simply computed again."""
     try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        yield None
-        return
-    with stored:
-        yield stored
+        with np.load(path, allow_pickle=False) as stored:
+            return stored[name]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from curate.core import columns as col
 from curate.core.manifest import read_columns, text_array
 from curate.report.runs import RunFolder
+from curate.stats import imbalance
+from curate.stats.intervals import wilson
 
 MAX_VALUES = 60  # a label with more values than this is no demographic group
 SMALLEST = "smallest group"
@@ -65,18 +67,6 @@ def dropped_mask(run: RunFolder) -> np.ndarray:
     return pc.is_in(ids, value_set=gone).to_numpy(zero_copy_only=False)
 
 
-def wilson(successes: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The Wilson (1927) 95% score interval of shares: two arrays in [0, 1], NaN where there are no trials."""
-    from scipy.stats import binomtest
-
-    low, high = np.full(len(trials), np.nan), np.full(len(trials), np.nan)
-    for at, (k, n) in enumerate(zip(successes.tolist(), trials.tolist(), strict=True)):  # one turn for each group
-        if n:
-            interval = binomtest(int(k), int(n)).proportion_ci(method="wilson")
-            low[at], high[at] = interval.low, interval.high
-    return low, high
-
-
 def _cells(frame: pd.DataFrame, labels: list[str]) -> pd.Series:
     """The cell of each row as a categorical; a row with any label missing is null."""
     present = [name for name in labels if name in frame]
@@ -94,7 +84,8 @@ def _removal(cells: pd.Series, dropped: np.ndarray) -> pd.DataFrame:
     n = len(cells.cat.categories)
     images = np.bincount(codes[codes >= 0], minlength=n)
     gone = np.bincount(codes[dropped & (codes >= 0)], minlength=n)
-    low, high = wilson(gone, images)
+    intervals = [wilson(k, n) if n else (np.nan, np.nan) for k, n in zip(gone.tolist(), images.tolist(), strict=True)]
+    low, high = np.array(intervals).reshape(-1, 2).T
     return pd.DataFrame({"group": cells.cat.categories.astype("str"), "images": images, "dropped": gone,
                          "share": gone / np.maximum(images, 1), "share_low": low, "share_high": high})  # fmt: skip
 
@@ -134,12 +125,10 @@ def _measures(counts: pd.DataFrame) -> pd.DataFrame:
         stages["after, with replicas"] = counts["images_after"] + counts["replicas"]
     rows = []
     for stage, sizes in stages.items():
-        present = sizes[sizes > 0].to_numpy()
-        if not len(present):
+        if not (sizes > 0).any():
             continue
-        low, high = np.quantile(present, [0.1, 0.9])
-        rows.append({"stage": stage, "groups": len(present), "idr": high / low,
-                     "max_over_min": present.max() / present.min(), "mean_ir": float(np.mean(present.max() / present)),
-                     SMALLEST: str(counts["group"][int(sizes.where(sizes > 0).idxmin())]),
-                     "images in it": int(present.min())})  # fmt: skip
+        place, fewest = imbalance.smallest(sizes)
+        rows.append({"stage": stage, "groups": int((sizes > 0).sum()), "idr": imbalance.idr(sizes),
+                     "max_over_min": imbalance.max_min(sizes), "mean_ir": imbalance.mean_ir(sizes),
+                     SMALLEST: str(counts["group"][place]), "images in it": fewest})  # fmt: skip
     return pd.DataFrame(rows)

@@ -79,11 +79,13 @@ def test_a_renamed_image_costs_only_a_look(faces: Manifest, params, tmp_path: Pa
     assert np.array_equal(store.get("phash", moved)[1:], before.get("phash", faces)[1:])
 
 
-def test_a_damaged_cache_is_computed_again(faces: Manifest, params, tmp_path: Path):
+@pytest.mark.parametrize("damage", [lambda raw: raw[:50], lambda raw: raw[: len(raw) // 2], lambda raw: b"",
+                                    lambda raw: raw[:-400] + bytes(300) + raw[-100:]])  # fmt: skip
+def test_a_damaged_cache_is_computed_again(faces: Manifest, params, tmp_path: Path, damage):
     store = FeatureStore(faces, tmp_path / "cache", SerialExecutor(), params)
     expected = store.get("phash", faces)
     for path in (tmp_path / "cache").rglob("*.npz"):
-        path.write_bytes(path.read_bytes()[:50])
+        path.write_bytes(damage(path.read_bytes()))
     again = FeatureStore(faces, tmp_path / "cache", SerialExecutor(), params)
     assert np.array_equal(again.get("phash", faces), expected)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from curate.report.groups import group_tables, wilson
+from curate.report.groups import group_tables
 from curate.report.runs import read_run
 
 
@@ -53,14 +52,3 @@ def test_removal_and_counts_agree_with_a_slow_count(run: Path) -> None:
         first = entry.measures.iloc[0]
         assert first["idr"] == np.quantile(sizes, 0.9) / np.quantile(sizes, 0.1)
         assert first["smallest group"] in [k for k, v in before.items() if v == sizes.min()]
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (5, 10), (10, 10), (3, 997)])
-def test_wilson_is_the_published_formula(k: int, n: int) -> None:
-    z, p = 1.959963984540054, k / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = wilson(np.array([k]), np.array([n]))
-    assert low[0] == pytest.approx(max(middle - half, 0), abs=1e-12)
-    assert high[0] == pytest.approx(min(middle + half, 1), abs=1e-12)
-    assert np.isnan(wilson(np.array([0]), np.array([0]))[0][0])
