@@ -48,7 +48,9 @@ def run(
     checked = load_recipe(recipe, overrides)
     folder = out or Path("runs") / checked.name
     with make_executor(_engine(engine), workers) as executor, _Bars() as bars:
-        result = run_recipe(checked, folder, executor=executor, cache=cache, on_step=bars.step, progress=bars.update)
+        result = run_recipe(
+            checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
+        )
     _print_result(result)
 
 
@@ -184,6 +186,10 @@ class _Bars:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def cost(self, pending: Any) -> None:
+        if pending.images:
+            console.print(f"{pending.images:,} images to read, about {_duration(pending.seconds)}", highlight=False)
 
     def update(self, name: str, done: int, total: int) -> None:
         if name not in self._tasks:

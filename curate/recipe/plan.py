@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from curate.core.errors import CurateError, nearest
 from curate.recipe.features import (
-    CONTENT,
     DECISIONS,
     DESCRIPTOR,
     EMBEDDING,
@@ -55,9 +54,13 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
 def pixel_needs(recipe: Recipe) -> list[str]:
     """The pixel features of all steps together: computed in one pass, with one decode per image."""
     wanted = {need for item in recipe.steps for need in item.step.needs} & set(pixel_features())
-    if any(EMBEDDING in item.step.needs for item in recipe.steps) and recipe.embedder.kind != "vectors":
-        wanted.add(CONTENT)
     return sorted(wanted)
+
+
+def all_needs(recipe: Recipe) -> list[str]:
+    """Every per-image feature of the recipe, the embedder's descriptor included."""
+    embeds = any(EMBEDDING in item.step.needs for item in recipe.steps) and recipe.embedder.kind != "vectors"
+    return [*pixel_needs(recipe), *([DESCRIPTOR] if embeds else [])]
 
 
 def plan_rows(recipe: Recipe, store: FeatureStore) -> list[PlanRow]:

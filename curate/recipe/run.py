@@ -19,8 +19,8 @@ from curate.core.errors import CurateError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
-from curate.recipe.features import DECISIONS, STEPS_RUN, FeatureStore, Progress, default_cache
-from curate.recipe.plan import check_needs, pixel_needs
+from curate.recipe.features import DECISIONS, STEPS_RUN, FeatureStore, Pending, Progress, default_cache
+from curate.recipe.plan import all_needs, check_needs, pixel_needs
 from curate.recipe.schema import PlannedStep, Recipe
 from curate.recipe.store import RunFolder, library_versions
 
@@ -57,15 +57,18 @@ def run_recipe(
     *,
     executor: Executor,
     cache: Path | None = None,
+    on_cost: Callable[[Pending], None] | None = None,
     on_step: Listener | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Run a recipe into a folder; the same call resumes a run that was interrupted, to the same bytes.
 
-    on_step is called after each step; progress(feature, done, total) while features are computed.
+    on_cost is told once, before the work, how many images have to be read and about how long that takes; on_step is
+    called after each step; progress(feature, done, total) while features are computed.
     Raises CurateError where the folder is held by another run, a need is not provided, or a disk is full.
     """
-    return _Run(recipe, RunFolder(out), executor, cache or default_cache(), on_step, progress).run()
+    run = _Run(recipe, RunFolder(out), executor, cache or default_cache(), on_step, progress)
+    return run.run(on_cost)
 
 
 class _Run:
@@ -80,7 +83,7 @@ class _Run:
         self.versions = library_versions()
         self.rejected: list[pd.DataFrame] = []
 
-    def run(self) -> RunResult:
+    def run(self, on_cost: Callable[[Pending], None] | None) -> RunResult:
         with self.folder.lock():
             kind = self.recipe.source.kind
             collected = SOURCES[kind].read(self.recipe.source, self.recipe.levels, self.executor, self.cache)
@@ -89,6 +92,8 @@ class _Run:
             check_needs(self.recipe, self.store)
             self._write_plan(manifest)
             chain = self._write_source(manifest, collected.notes)
+            if on_cost is not None:
+                on_cost(self.store.pending(all_needs(self.recipe)))
             self.store.prepare(pixel_needs(self.recipe))
             result = RunResult(self.folder.path, self.folder.path / "report" / "index.html", manifest)
             result.notes = tuple(collected.notes)

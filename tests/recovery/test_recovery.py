@@ -53,6 +53,19 @@ def test_workers_and_order_change_nothing(tmp_path: Path):
     assert found[0] == found[1]
 
 
+def test_a_cluster_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ray")
+    from curate.recipe.execute import RayExecutor
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    raw = copy.deepcopy(SMALL)
+    raw["source"]["identities"] = 12
+    local = _run(copy.deepcopy(raw), tmp_path / "local", tmp_path / "cache1", 1)
+    with RayExecutor(2) as executor:
+        run_recipe(make_recipe(raw), tmp_path / "ray", executor=executor, cache=tmp_path / "cache2")
+    assert digests(local) == digests(tmp_path / "ray")
+
+
 def image_root(run: Path) -> str:
     """The folder of a finished run's images."""
     from curate.core.files import read_json
