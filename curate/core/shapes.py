@@ -71,6 +71,9 @@ class Features(Mapping[str, Any]):
         except KeyError:
             raise CurateError(f"the step uses the feature {name!r} without naming it in `needs`") from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

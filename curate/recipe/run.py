@@ -21,7 +21,13 @@ from curate.core.manifest import Manifest
 from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
 from curate.recipe.against import Against
 from curate.recipe.features import (
-    DECISIONS, EVIDENCE, OF_THE_RUN, STEPS_RUN, FeatureStore, Progress, default_cache,
+    DECISIONS,
+    EVIDENCE,
+    OF_THE_RUN,
+    STEPS_RUN,
+    FeatureStore,
+    Progress,
+    default_cache,
 )  # fmt: skip
 from curate.recipe.plan import check_needs, pixel_needs
 from curate.recipe.schema import PlannedStep, Recipe
