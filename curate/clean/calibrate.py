@@ -35,8 +35,9 @@ class DuplicateCalibrationParams(StrictParams):
     compared: Annotated[int, Field(ge=1)] = 100_000  # images that the copies are compared with, at most
     alterations: tuple[str, ...] = tuple(ALTERATIONS)  # names of `curate.images.alter.ALTERATIONS`
     strength: str = "medium"  # light, medium or strong
-    prevalence: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the images that are copies, for the precision
-    same_from: Annotated[float, Field(gt=0, le=1)] = 0.97  # two unaltered images as alike as this are copies already
+    prevalence: Annotated[float, Field(gt=0, le=1)] = 0.05  # share of the images that are copies, for the precision
+    known_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95  # two images that correlate so well as they are and
+    known_distance: Annotated[int, Field(ge=0)] = 6  # lie no more bits apart count as copies that the set holds already
     mirrored: bool = True  # as in `near_duplicates`
 
 
@@ -57,9 +58,9 @@ def duplicate_calibration(
 
     Of `sample` images each alteration makes one copy, which is compared with all images (or `compared` of them), as is
     the sampled image itself. Recall: the share of copies confirmed with their own original. A false pair is a query
-    confirmed with another image. Images whose pixels are equal, or which are confirmed unaltered with a similarity of
-    `same_from`, count as copies that the set holds already, and neither way: so the rate of false pairs above
-    that similarity is that of altered images.
+    confirmed with another image. Two images whose pixels are equal, or which unaltered are within `known_distance` and
+    `known_correlation`, may well be copies that the set holds already: they and their copies count neither way, and
+    how many they are is said.
 
     Table `calibration/thresholds`, one row for each max_distance and min_correlation: recall; false_match_rate, the
     share of comparisons of different photographs that are confirmed; precision = p R / (p R + F / 2), p being
@@ -82,7 +83,7 @@ def duplicate_calibration(
     found = _search(usable, features, made, params)
     alteration, source = made["alteration"], sample[made["image"]] if len(sample) else made["image"]
     pixels = features["pixels"][usable]
-    found, known = _without_known(found, alteration, source, pixels, params.same_from)
+    found, known = _without_known(found, alteration, source, pixels, params)
     table = _thresholds(found, alteration, source, max(len(manifest), 2), len(usable), params)
     chosen = _choose(table, params.precision)
     table["chosen"] = np.arange(len(table)) == chosen
@@ -159,7 +160,7 @@ def _search(
 
 
 def _without_known(
-    found: _Found, alteration: np.ndarray, source: np.ndarray, pixels: np.ndarray, same_from: float
+    found: _Found, alteration: np.ndarray, source: np.ndarray, pixels: np.ndarray, params: DuplicateCalibrationParams
 ) -> tuple[_Found, int]:
     """The pairs without those of two images that are copies already, and how many such pairs of images there are."""
     own = source[found.query] == found.image
@@ -167,10 +168,11 @@ def _without_known(
     equal = (pixels[source[found.query]] == pixels[found.image]).all(axis=1)
     n = len(pixels)
     key = source[found.query] * n + found.image
-    known = np.unique(key[~own & (equal | (plain & (found.similarity >= same_from)))])
+    alike = plain & (found.similarity >= params.known_correlation) & (found.distance <= params.known_distance)
+    one, two = np.divmod(np.unique(key[~own & (equal | alike)]), n)
+    known = np.unique(np.concatenate([one * n + two, two * n + one]))
     left = np.where(own, ~plain, ~np.isin(key, known))
-    pairs = np.unique(np.minimum(known // n, known % n) * n + np.maximum(known // n, known % n))
-    return _Found(*(part[left] for part in found)), len(pairs)
+    return _Found(*(part[left] for part in found)), len(known) // 2
 
 
 def _thresholds(
@@ -299,11 +301,12 @@ def _notes(best: pd.Series, known: int, params: DuplicateCalibrationParams, comp
         f"The thresholds chosen, at most {best['max_distance']:.0f} bits and a correlation of at least "
         f"{best['min_correlation']:.2f}, {reached} a precision of {params.precision:g} where {params.prevalence:g} of "
         f"the images are copies: {best['precision']:.4f} is estimated, and at least {best['precision_low']:.2f} is "
-        f"certain at 95%; recall {best['recall']:.3f} on {best['copies']:,.0f} copies, {best['false_pairs']:,.0f} false "
-        f"pairs in {best['comparisons']:,.0f} comparisons with {compared:,} images"
+        f"certain at 95%; recall {best['recall']:.3f} on {best['copies']:,.0f} copies, {best['false_pairs']:,.0f} "
+        f"false pairs in {best['comparisons']:,.0f} comparisons with {compared:,} images"
     )
     if known:
         yield (
-            f"{known:,} pairs of images with equal pixels, or alike to {params.same_from:g} or more as they are, count "
-            "as copies that the set holds already; look at them before you trust the rate of false matches"
+            f"{known:,} pairs of images with equal pixels, or within {params.known_distance} bits and a correlation of "
+            f"{params.known_correlation:g} as they are, count as copies that the set holds already; look at them "
+            "before you trust the rate of false matches"
         )

@@ -63,7 +63,7 @@ def _once(parts: list[pd.DataFrame]) -> pd.DataFrame:
     table = table.drop_duplicates(["image_id_a", "image_id_b"]).sort_values(
         ["image_id_a", "image_id_b"], kind="stable", ignore_index=True
     )
-    return table.astype({name: "category" for name in texts})
+    return table.astype(dict.fromkeys(texts, "category"))
 
 
 def _stays(ids: pd.Series, manifest: Manifest, features: Features) -> np.ndarray:
@@ -84,8 +84,10 @@ def _summary(table: pd.DataFrame) -> dict[str, int]:
 
 def _notes(table: pd.DataFrame, manifest: Manifest, bad: np.ndarray) -> Iterator[str]:
     if two := int((~table["same_identity"]).fillna(False).sum()):
-        yield (f"{two:,} pairs show one photograph under two identities: at least one label is wrong. None of these "
-               "images is dropped; the flags name both sides and, where something speaks for it, an identity")  # fmt: skip
+        yield (
+            f"{two:,} pairs show one photograph under two identities: at least one label is wrong. None of these pairs "
+            "drops an image; flags name both sides and, where something speaks for it, an identity"
+        )
     if bad.any():
         rows = np.flatnonzero(bad)
         names = ", ".join(f"{manifest.ids[row].as_py()} ({REASONS[bad[row]]})" for row in rows[:3].tolist())

@@ -16,9 +16,7 @@ from curate.core.manifest import Manifest, read_manifest, text_array
 from curate.core.shapes import Executor, Features
 from curate.recipe.features import CONTENT, FeatureStore, Progress, pixel_features
 from curate.recipe.store import RunFolder
-
-#: What stands before the id of an image of that run where a new image has the same id.
-MARK = "against:"
+from curate.report.runs import AGAINST
 
 
 class Against:
@@ -56,12 +54,14 @@ class Against:
                 notes = (f"{int(known.sum()):,} images that the run held against has seen already are left out",)
         clash = pc.is_in(self._kept.ids, value_set=manifest.ids)
         if pc.any(clash).as_py():
-            ids = pc.if_else(clash, pc.binary_join_element_wise(_text(MARK), self._kept.ids, _text("")), self._kept.ids)
+            ids = pc.if_else(
+                clash, pc.binary_join_element_wise(_text(AGAINST), self._kept.ids, _text("")), self._kept.ids
+            )
             self._order = pc.sort_indices(ids).to_numpy()
             frame = self._kept.frame.assign(**{col.IMAGE_ID: ids.to_pandas().array})
             self._shown = Manifest.from_frame(frame, root=self.root, levels=self._kept.levels)
             notes += (f"{pc.sum(clash).as_py():,} ids stand in both sets: those of the older one are shown with "
-                      f"'{MARK}' before them",)  # fmt: skip
+                      f"'{AGAINST}' before them",)  # fmt: skip
         return manifest, notes
 
     def key(self, needs: Sequence[str]) -> str:
