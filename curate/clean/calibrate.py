@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.clean.near_duplicates import NearDuplicatesParams, confirmed_pairs, textured
+from curate.clean.near_duplicates import textured
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, StrictParams, report
 from curate.images.alter import ALTERATIONS, STRENGTHS
+from curate.search.confirm import correlate_pairs
+from curate.search.hamming import pairs_between
 from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 
 #: What every copy is made of; `unaltered` is the image itself, which tells what the set holds already.
@@ -147,16 +149,22 @@ def _search(
     usable: np.ndarray, features: Features, made: dict[str, np.ndarray], params: DuplicateCalibrationParams
 ) -> _Found:
     """Every pair of a query and an image at the loosest thresholds; a sampled image is no pair with itself."""
-    n = len(usable)
-    loosest = NearDuplicatesParams(
-        max_distance=_LOOSEST_DISTANCE, min_correlation=_CORRELATIONS[0], mirrored=params.mirrored
-    )
-    both = {name: np.concatenate([features[name][usable], made[name]]) for name in made if name in features}
-    i, j, distance, similarity = confirmed_pairs(
-        both["phash"], both["phash_mirror"] if params.mirrored else None, both["thumbnail"], loosest, features.executor
-    )
-    across = (i < n) & (j >= n)
-    return _Found(j[across] - n, i[across], distance[across], similarity[across])
+    thumbnails = np.concatenate([made["thumbnail"], features["thumbnail"][usable]])
+    parts = []
+    for name in ("phash", "phash_mirror")[: 2 if params.mirrored else 1]:
+        query, image, distance = pairs_between(
+            made[name], features["phash"][usable], _LOOSEST_DISTANCE, features.executor
+        )
+        turned = np.full(len(query), name == "phash_mirror")
+        score = correlate_pairs(thumbnails, image + len(made[name]), query, turned, features.executor)
+        good = score >= np.float32(_CORRELATIONS[0])
+        parts.append((query[good], image[good], distance[good], score[good].astype(np.float64)))
+    found = _Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    # Of a pair found both ways the higher similarity counts, as in the step.
+    order = np.lexsort((-found.similarity, found.image, found.query))
+    found = _Found(*(part[order] for part in found))
+    again = (found.query[1:] == found.query[:-1]) & (found.image[1:] == found.image[:-1])
+    return _Found(*(part[np.append(True, ~again)[: len(order)]] for part in found))
 
 
 def _without_known(

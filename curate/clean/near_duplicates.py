@@ -45,10 +45,9 @@ def near_duplicates(
     i, j, distance, score = confirmed_pairs(
         stacked(features, "phash")[rows], stacked(features, "phash_mirror")[rows] if params.mirrored else None,
         stacked(features, "thumbnail")[rows], params, features.executor,
+        new=~people.old[rows] if people.old.any() else None,
     )  # fmt: skip
     i, j = rows[i], rows[j]
-    new = ~(people.old[i] & people.old[j])
-    i, j, distance, score = i[new], j[new], distance[new], score[new]
     order = np.lexsort((np.arange(len(people.old)), -detail(stacked(features, "quality"))))
     decisions, kept = decide(people, order, i, j, score, reason="near_duplicate", threshold=params.min_correlation,
                              linkage=params.linkage, vectors=own_vectors(people, features))  # fmt: skip
@@ -72,16 +71,18 @@ def confirmed_pairs(
     thumbnails: np.ndarray,
     params: NearDuplicatesParams,
     executor: Executor,
+    new: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs (i, j, distance, correlation) with i < j, in order of (i, j), proposed by hashes and confirmed by pixels.
 
-    Without `phash_mirror` no mirrored copy is proposed. Of a pair confirmed both ways the higher correlation counts.
+    new: mask of the images of which a pair has at least one; None: all. Without `phash_mirror` no mirrored copy is
+    proposed. Of a pair confirmed both ways the higher correlation counts.
     """
     found = []  # of each way: i, j, distance, correlation
     for others in (None, phash_mirror):
         if others is None and found:
             continue
-        i, j, distance = pairs_within(phash, params.max_distance, executor, others=others)
+        i, j, distance = pairs_within(phash, params.max_distance, executor, others=others, new=new)
         score = correlate_pairs(thumbnails, i, j, np.full(len(i), others is not None), executor)
         confirmed = score >= np.float32(params.min_correlation)
         found.append((i[confirmed], j[confirmed], distance[confirmed], score[confirmed].astype(np.float64)))
