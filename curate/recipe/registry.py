@@ -13,6 +13,8 @@ BUILTIN = (
     "curate.audit.all_pairs",
     "curate.balance.imbalance",
     "curate.balance.oversample",
+    "curate.clean.calibrate",
+    "curate.clean.duplicate_pairs",
     "curate.clean.exact_duplicates",
     "curate.clean.label_conflicts",
     "curate.clean.near_duplicates",
