@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Turn raw, biased, noisy collections of face identities into data to train on and be judged by.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, emoji=False)
 
 RecipeName = Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled recipe such as demo.")]
 SourceName = Annotated[str, typer.Argument(help="A folder (identity/image.jpg), a manifest, or the word synthetic.")]
@@ -129,10 +129,10 @@ def explain(run: RunFolderArgument, image_id: Annotated[str, typer.Argument(help
     from curate.recipe.story import explain as tell
 
     events = tell(run, image_id)
-    console.print(image_id, markup=False, highlight=False, style="bold")
+    console.print(_visible(image_id), markup=False, highlight=False, style="bold")
     for event in events:
         where = f"{event.order:02d} {event.step}" if event.order < 999 else "end"
-        console.print(f"  {where:<28} {event.text}", markup=False, highlight=False)
+        console.print(f"  {where:<28} {_visible(event.text)}", markup=False, highlight=False)
 
 
 @app.command()
@@ -207,7 +207,7 @@ def main() -> None:
     try:
         app()
     except CurateError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/] {_plain(error)}", highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(f"[red]error:[/] {_plain(error)}", highlight=False)
         sys.exit(2)
 
 
@@ -251,7 +251,7 @@ class _Bars:
 
 def _print_result(result: Any) -> None:
     for note in result.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+        console.print(f"note: {_visible(note)}", markup=False, highlight=False)
     for done in result.steps:
         summary = done.summary
         if summary.get("summary"):
@@ -260,7 +260,7 @@ def _print_result(result: Any) -> None:
                 table.add_row(_plain(key), _plain(_short(value)))
             console.print(table)
         for note in summary["notes"]:
-            console.print(f"note: {summary['name']}: {note}", markup=False, highlight=False)
+            console.print(f"note: {summary['name']}: {_visible(note)}", markup=False, highlight=False)
     console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
     console.print(f"Report: {result.page}", highlight=False)
 
@@ -275,7 +275,12 @@ def _short(value: object) -> object:
 def _plain(value: object) -> str:
     from rich.markup import escape
 
-    return escape(str(value))
+    return escape(_visible(str(value)))
+
+
+def _visible(text: str) -> str:
+    """Names are strangers' text: control characters must not reach the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def _engine(name: str) -> str:

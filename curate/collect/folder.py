@@ -138,7 +138,11 @@ def _scan_one(base: bytes, folder: bytes, listing: Listing, folders: list[bytes]
     with entries as found:
         for entry in found:
             name = entry.name
-            is_folder = entry.is_dir()
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link that leads to itself
+                listing.skip("links lead nowhere", folder, name)
+                continue
             if name.startswith(b"."):
                 listing.skip("hidden folders" if is_folder else "hidden files", folder, name)
             elif is_folder:

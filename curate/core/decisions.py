@@ -157,7 +157,8 @@ def apply_decisions(manifest: Manifest, decisions: Decisions) -> tuple[Manifest,
 
     A `keep` protects its image from every drop, move and merge in the same table. Rows about images that the manifest
     does not have change nothing, so applying the same decisions twice equals applying them once. Images that move
-    take the identity-level labels of the identity that they join, where that identity is there.
+    take the identity-level labels of the identity that they join, where that identity is there; the replicas of a
+    dropped image go with it.
     The dropped rows keep the manifest's columns and gain `step, reason, score, threshold, related_id` of the first
     decision that dropped them.
     Raises InputError where an image is moved to two identities or a column is assigned twice with different values.
@@ -170,9 +171,13 @@ def apply_decisions(manifest: Manifest, decisions: Decisions) -> tuple[Manifest,
     free = (present >= 0) & ~protected[present]
 
     dropping = np.flatnonzero(_is(action, col.DROP) & free)
-    rows, first = np.unique(present[dropping], return_index=True)
+    gone, first = np.unique(present[dropping], return_index=True)
+    reason_at = np.full(len(manifest), -1, dtype=np.int64)
+    reason_at[gone] = dropping[first]
+    _with_their_parent(manifest, reason_at)
+    rows = np.flatnonzero(reason_at >= 0)
     rejected = manifest.frame.take(rows).reset_index(drop=True)
-    why = frame.take(dropping[first])
+    why = frame.take(reason_at[rows])
     for name in ("step", "reason", "score", "threshold", "related_id"):
         rejected[name] = why[name].array
     remains = np.ones(len(manifest), dtype=bool)
@@ -184,6 +189,15 @@ def apply_decisions(manifest: Manifest, decisions: Decisions) -> tuple[Manifest,
     result = _assign(result, frame, present, _is(action, col.ASSIGN) & (present >= 0))
     result = _move(result, frame, present, (_is(action, col.MOVE) | _is(action, col.MERGE)) & free & (present >= 0))
     return _add(result, frame[_is(action, col.ADD)]), rejected
+
+
+def _with_their_parent(manifest: Manifest, reason_at: np.ndarray) -> None:
+    """Replicas go with the image that they are copies of, for the same reason: `reason_at` `(N,)` is filled in."""
+    replicas = np.flatnonzero(~manifest.originals())
+    if len(replicas) and (reason_at >= 0).any():
+        parents = manifest.rows_of(manifest.frame[col.PARENT_ID].take(replicas))
+        orphaned = (parents >= 0) & (reason_at[replicas] < 0)
+        reason_at[replicas[orphaned]] = reason_at[parents[orphaned]]
 
 
 def _is(action: pd.Series, name: str) -> np.ndarray:

@@ -128,6 +128,11 @@ def decode_name(text: str) -> bytes:
     )
 
 
+def is_encoded(path: str) -> bool:
+    """Whether a path holds `%XX`, and so may stand for other bytes."""
+    return _ESCAPE.search(path) is not None
+
+
 def path_problem(path: str) -> str | None:
     """Why `path` may not stand in a manifest, or None: it must be relative, POSIX, and hold no `..`."""
     if path.startswith("/") or re.match(r"^[A-Za-z]:[\\/]", path):
@@ -149,8 +154,10 @@ def locate(root: Path | str, path: str) -> Path:
         raise InputError(problem, column="path", value=path)
     base = os.path.realpath(root)
     full = os.path.join(base, path)
-    if "%" in path and not os.path.lexists(full):
-        full = os.path.join(os.fsencode(base), decode_name(path)).decode("utf-8", "surrogateescape")
+    if is_encoded(path):
+        # What `encode_name` wrote comes first; the literal name serves tables that others wrote.
+        decoded = os.fsdecode(os.path.join(os.fsencode(base), decode_name(path)))
+        full = decoded if os.path.lexists(decoded) else full
     if "\0" in full:
         raise InputError("the path holds a NUL byte", column="path", value=path)
     real = os.path.realpath(full, strict=True)

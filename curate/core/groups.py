@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 
 
@@ -36,6 +37,10 @@ def cells(manifest: Manifest, labels: Sequence[str]) -> pd.Categorical:
             cell, code = divmod(cell, max(len(categories), 1))
             parts.append(str(categories[code]))
         names.append("/".join(reversed(parts)))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two cells of {', '.join(labels)} are both called {twice!r}, since a value holds '/'",
+                         remedy="Write the values without '/'")  # fmt: skip
     order = np.argsort(np.array(names, dtype=object), kind="stable")
     rank = np.empty(len(names), dtype=np.int64)
     rank[order] = np.arange(len(names))

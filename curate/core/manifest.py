@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ class Manifest:
         _check_levels(levels, frame, origin)
         if col.DATASET not in frame:
             frame = frame.assign(**{col.DATASET: Path(str(origin)).stem if origin else "data"})
-        ids = text_array(frame[col.IMAGE_ID])
+        with _as_text(col.IMAGE_ID, origin):
+            ids = text_array(frame[col.IMAGE_ID])
         order = _sorted_unique(ids, origin)
         if not _is_increasing(order):
             frame = frame.take(order).reset_index(drop=True)
@@ -77,9 +79,11 @@ class Manifest:
         _check_paths(frame, order, origin)
         for name in frame.columns:
             if name in col.TEXT:
-                frame[name] = pd.array(text_array(frame[name]), dtype="str")
-            elif name in col.CATEGORIES or name in levels:
-                frame[name] = tidy_categories(frame[name])
+                with _as_text(name, origin):
+                    frame[name] = pd.array(text_array(frame[name]), dtype="str")
+            elif name in col.CATEGORIES or name in levels or isinstance(frame[name].dtype, pd.CategoricalDtype):
+                with _as_text(name, origin):
+                    frame[name] = tidy_categories(frame[name])
             elif name in _NUMBERS and frame[name].dtype != _NUMBERS[name][0]:
                 frame[name] = _numbers(frame[name], order, origin)
         known = [name for name in col.RESERVED if name in frame]
@@ -174,7 +178,8 @@ def read_manifest(
     for index, name in enumerate(table.column_names):
         column = table.column(index)
         if name in categories and not pa.types.is_dictionary(column.type):
-            table = table.set_column(index, name, pc.dictionary_encode(column.cast(pa.string())))
+            with _as_text(name, path):
+                table = table.set_column(index, name, pc.dictionary_encode(column.cast(pa.string())))
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return Manifest.from_frame(frame, root=root, levels=levels, origin=path)
 
@@ -235,6 +240,16 @@ def text_array(values: Any) -> pa.Array:
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     return array if pa.types.is_large_string(array.type) else array.cast(pa.large_string())
+
+
+@contextlib.contextmanager
+def _as_text(column: str, origin: object) -> Iterator[None]:
+    """Names the column whose values are no text: raw bytes, lists, structures."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, UnicodeDecodeError) as error:
+        raise InputError(f"the values can't be read as text ({error})", file=origin, column=column,
+                         allowed="text or numbers") from error  # fmt: skip
 
 
 def _check_levels(levels: Mapping[str, str], frame: pd.DataFrame, origin: object) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curate.core.errors import InputError
-from curate.core.files import locate, path_problem
+from curate.core.files import is_encoded, locate, path_problem
 
 #: Why an image has no pixels. The place in this tuple is what the feature `decoded` stores: append, never reorder.
 REASONS = (
@@ -96,6 +96,8 @@ def _open_beneath(root: str, path: str) -> int:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     folder = os.open(root, os.O_PATH | os.O_CLOEXEC)
     try:
+        if is_encoded(path):
+            raise OSError(errno.ENOENT, "the name is to be decoded first")
         parts = path.split("/")
         for part in parts[:-1]:
             inner = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)

@@ -19,7 +19,9 @@ from curate.core.manifest import Manifest, text_array
 from curate.core.shapes import Features, StrictParams, step
 
 #: A flag whose reason holds this says that its two images, of two identities, are one photograph.
-OTHER_IDENTITY = "_other_identity"
+OTHER_IDENTITY = "_other_"
+#: The same of an image that has no identity: it goes where its copy goes.
+NO_IDENTITY = "_unknown_identity"
 
 
 class HoldoutParams(StrictParams):
@@ -38,7 +40,8 @@ def holdout(manifest: Manifest, features: Features, params: HoldoutParams, rng: 
     identities go as one, so a cell may miss it by less than its largest group of tied identities, where no group
     spans two cells. An identity is of the cell of most of its images (ties: the first in order); identities without a
     cell form a stratum of their own. A split that the images had is replaced. An image without identity goes to
-    `train`: it could be compared with nobody. A replica follows its identity to `train`; in the holdout it is dropped.
+    `train`, unless it is a copy of a held-out one. A replica follows its identity to `train`; in the holdout it is
+    dropped.
     Raises InputError for an unknown label. Warns where no identity could be held out.
     """
     stratify = params.stratify
@@ -51,7 +54,7 @@ def holdout(manifest: Manifest, features: Features, params: HoldoutParams, rng: 
     codes = manifest.codes(col.IDENTITY).astype(np.int64)
     size = len(manifest.frame[col.IDENTITY].cat.categories)
     strata = identity_strata(codes, cells(manifest, stratify), size, original)
-    group = tied_identities(manifest, features["decisions"])
+    group, nameless = tied_identities(manifest, features["decisions"])
     held = choose_groups(strata, group, params.fraction, rng)
     if size and not held.any():
         warnings.warn(f"no identity is held out: {params.fraction:g} of {size:,} identities is none, or they are all "
@@ -59,6 +62,9 @@ def holdout(manifest: Manifest, features: Features, params: HoldoutParams, rng: 
     reasons = np.where(np.bincount(group, minlength=size)[group] > 1, 1, 0)
     reason = np.where(codes >= 0, reasons[codes], 2) if size else np.full(len(manifest), 2)
     side = (codes >= 0) & held[codes] if size else np.zeros(len(manifest), dtype=bool)
+    # A nameless copy of a held-out image must not be trained on.
+    held_groups = np.unique(group[held])
+    side |= original & np.isin(nameless, held_groups)
     return _decisions(manifest, original, side, reason)
 
 
@@ -92,36 +98,45 @@ def identity_strata(identity: np.ndarray, cell: pd.Categorical, size: int, mask:
     return strata
 
 
-def tied_identities(manifest: Manifest, decisions: pd.DataFrame) -> np.ndarray:
-    """A number `(identities,)` for each identity, the same for those that decisions tie together: int64.
+def tied_identities(manifest: Manifest, decisions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The group `(identities,)` of each identity, the same for those that decisions tie together, and `(N,)` the group
+    that an image without identity is tied to, -1 where it has an identity or is tied to nobody: int64.
 
-    Ties are flags whose reason holds `_other_identity`. A drop that names another image stands for a copy of that
-    image, so a flag about a copy that is gone still ties.
+    Ties are flags whose reason holds `_other_` or `_unknown_identity` and that name the other image. A drop that names
+    another image stands for a copy of that image, so a flag about a copy that is gone still ties.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     codes = manifest.codes(col.IDENTITY).astype(np.int64)
     size = len(manifest.frame[col.IDENTITY].cat.categories)
+    nameless = np.full(len(manifest), -1, dtype=np.int64)
     if not size or not len(decisions):
-        return np.arange(size)
+        return np.arange(size), nameless
     action = text_array(decisions["action"])
-    flag = pc.and_(pc.equal(action, col.FLAG), pc.match_substring(text_array(decisions["reason"]), OTHER_IDENTITY))
+    ties = pc.match_substring_regex(text_array(decisions["reason"]), f"{OTHER_IDENTITY}|{NO_IDENTITY}")
+    flag = pc.and_(pc.equal(action, col.FLAG), ties)
     edge = pc.and_(pc.or_(flag, pc.equal(action, col.DROP)), pc.is_valid(text_array(decisions["related_id"])))
     edges = decisions[pc.fill_null(edge, False).to_numpy(zero_copy_only=False)]
     images = pa.concat_arrays([text_array(edges[col.IMAGE_ID]), text_array(edges["related_id"])])
     if not len(images):
-        return np.arange(size)
+        return np.arange(size), nameless
     encoded = pc.dictionary_encode(images)
     node = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64) + size
     rows = manifest.rows_of(encoded.dictionary)
+    anonymous = rows >= 0
+    anonymous[anonymous] = codes[rows[anonymous]] < 0
     known = rows >= 0
     known[known] = codes[rows[known]] >= 0
     n = size + len(encoded.dictionary)
     start = np.concatenate([node[: len(edges)], np.flatnonzero(known) + size])
     end = np.concatenate([node[len(edges) :], codes[rows[known]]])
     _, component = connected_components(coo_matrix((np.ones(len(start), np.int8), (start, end)), shape=(n, n)), False)
-    return np.unique(component[:size], return_inverse=True)[1]
+    groups, group = np.unique(component[:size], return_inverse=True)
+    theirs = component[size:][anonymous]
+    at = np.minimum(np.searchsorted(groups, theirs), len(groups) - 1)
+    nameless[rows[anonymous]] = np.where(groups[at] == theirs, at, -1)
+    return group, nameless
 
 
 def quotas(sizes: np.ndarray, fraction: float) -> np.ndarray:

@@ -51,20 +51,22 @@ class KeyedCache:
         """For each shard: rows of `keys` that it has, its values (or keys), and where they stand in it."""
         if not len(keys) or not self._folder.is_dir():
             return
-        order = np.argsort(keys[:, 0], kind="stable")
-        ranked = keys[order]
-        real = ranked.any(axis=1)
+        real = np.flatnonzero(keys.any(axis=1))
+        order = real[np.argsort(keys[real, 0], kind="stable")]
+        ranked = keys[order, 0]
         for path in sorted(self._folder.glob("*.npz")):
             there = _read(path, "keys")
             if there is None:
                 continue
-            sorter = np.argsort(there[:, 0], kind="stable")
-            at = np.minimum(np.searchsorted(there[sorter, 0], ranked[:, 0]), len(there) - 1)
-            places = sorter[at]
-            same = (there[places] == ranked).all(axis=1) & real
+            # A shard is small and the request may be huge: its keys are looked up in the request, repeats included.
+            low, high = np.searchsorted(ranked, there[:, 0]), np.searchsorted(ranked, there[:, 0], side="right")
+            places = np.repeat(np.arange(len(there)), high - low)
+            starts = np.repeat(low - np.concatenate([[0], np.cumsum(high - low)[:-1]]), high - low)
+            rows = order[starts + np.arange(len(places))]
+            same = keys[rows, 1] == there[places, 1]
             values = _read(path, "values") if with_values and same.any() else there
             if same.any() and values is not None:
-                yield order[same], values, places[same]
+                yield rows[same], values, places[same]
 
 
 def _read(path: Path, name: str) -> np.ndarray | None:

@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from curate.collect import SOURCES
 from curate.core import columns as col
 from curate.core.decisions import Decisions, apply_decisions
-from curate.core.errors import CurateError
+from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
-from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
+from curate.core.shapes import Executor, Features, Report, StrictParams, seed_of, step_rng
 from curate.recipe.against import Against
 from curate.recipe.features import (
     DECISIONS,
@@ -95,6 +95,7 @@ class _Run:
         self.against: Against | None = None
 
     def run(self, on_cost: Callable[[Pending], None] | None, until: str | None) -> RunResult:
+        self._refuse_own_source()
         with self.folder.lock():
             kind = self.recipe.source.kind
             collected = SOURCES[kind].read(self.recipe.source, self.recipe.levels, self.executor, self.cache)
@@ -137,15 +138,27 @@ class _Run:
              "sentence": item.step.sentence, "params": item.params.model_dump(mode="json")}
             for item in self.recipe.steps
         ]  # fmt: skip
-        self.folder.remove_strangers({_SOURCE, *(step["folder"] for step in steps)})
+        recipe = dict(self.recipe.raw)
+        for name, params in (("source", self.recipe.source), ("embedder", self.recipe.embedder)):
+            # Absolute, so that `undo` finds the same files from any folder.
+            paths = {key: str(path.expanduser().resolve()) for key, path in _paths(params).items()}
+            if paths:
+                recipe[name] = {**recipe[name], **paths}
         plan = {
-            "name": self.recipe.name, "seed": self.recipe.seed, "recipe": dict(self.recipe.raw),
+            "name": self.recipe.name, "seed": self.recipe.seed, "recipe": recipe,
             "source": {"kind": self.recipe.source.kind, "root": root}, "cache": str(self.cache.resolve()),
             "levels": dict(manifest.levels), "steps": steps, "versions": self.versions,
         }  # fmt: skip
         if self.against is not None:
             plan["against"] = str(self.against.path)
-        write_json(self.folder.path / "plan.json", plan)
+        self.folder.replace_plan(plan)
+
+    def _refuse_own_source(self) -> None:
+        out = self.folder.path.resolve()
+        for key, path in _paths(self.recipe.source).items():
+            if path.expanduser().resolve().is_relative_to(out):
+                raise InputError(f"source.{key} lies in the run folder {out}, and the run would write over it",
+                                 value=str(path), remedy="Choose another --out")  # fmt: skip
 
     def _write_source(self, manifest: Manifest, notes: tuple[str, ...]) -> str:
         path = self.folder.path / _SOURCE / "manifest.parquet"
@@ -159,20 +172,21 @@ class _Run:
     # ---- one step -------------------------------------------------------------------------------------------------
 
     def _step(self, item: PlannedStep, manifest: Manifest, chain: str) -> tuple[Manifest, str, StepResult]:
-        human = self.folder.human(item.step.name, first=item.order == 1)
+        deciding = [other.order for other in self.recipe.steps if other.step.kind == "step"]
+        human = self.folder.human(item.step.name, first=item.order == min(deciding, default=0))
         human = human.stamped(item.step.name, item.order, col.HUMAN_SOURCE)
         fingerprint = {
             "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
             "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
             "features": {need: self.store.key(need, manifest) for need in item.step.needs if need not in OF_THE_RUN},
-            "human": human.frame.to_json(orient="split"), "versions": self.versions,
+            "human": json_digest(human.frame.to_json(orient="split")) if len(human) else None,
+            "versions": self.versions,
         }  # fmt: skip
         if self.against is not None:
             fingerprint["against"] = self.against.key(item.step.needs)
         cached = self.folder.is_done(item.folder, fingerprint)
         if not cached:
-            # The page tells of all steps: it goes before any of them changes, and is drawn when all are done.
-            (self.folder.path / "report" / "index.html").unlink(missing_ok=True)
+            self.folder.unfinish()
         if item.step.kind == "report":
             if not cached:
                 self._measure(item, manifest, fingerprint)
@@ -183,7 +197,8 @@ class _Run:
             decisions = Decisions.from_frame(read_table(path))
         else:
             made, notes = self._call(item, manifest)
-            decisions = Decisions.concat([made.stamped(item.step.name, item.order), human])
+            stamped = made.stamped(item.step.name, item.order)
+            decisions = Decisions.concat([_overruled(stamped, human), human])
             write_table(path, decisions.frame)
             path.with_name("evidence.parquet").unlink(missing_ok=True)
             if made.evidence is not None:
@@ -211,10 +226,14 @@ class _Run:
         reference = self.against.bound(item.step.needs) if self.against is not None else None
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            made = item.step(
-                manifest, Features(values, self.executor, reference), item.params,
-                step_rng(self.recipe.seed, item.step.name),
-            )  # fmt: skip
+            rng = step_rng(self.recipe.seed, item.step.name)
+            try:
+                made = item.step(manifest, Features(values, self.executor, reference), item.params, rng)
+            except CurateError:
+                raise
+            except Exception as error:
+                error.add_note(f"raised by step {item.order:02d} {item.step.name!r}")
+                raise
         expected = Report if item.step.kind == "report" else Decisions
         if not isinstance(made, expected):
             raise CurateError(f"step {item.step.name!r} returned {type(made).__name__}, not {expected.__name__}")
@@ -240,6 +259,7 @@ class _Run:
 
     def _measure(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any]) -> None:
         report, notes = self._call(item, manifest)
+        self.folder.remove_outputs(item.folder)
         files = []
         for name, table in report.tables.items():
             write_table(self.folder.path / f"{name}.parquet", table)
@@ -276,6 +296,31 @@ class _Run:
         return whole.astype(
             {n: "category" for n in ("step", "reason", *col.CATEGORIES, *manifest.levels) if n in whole}
         )
+
+
+def _paths(params: StrictParams) -> dict[str, Path]:
+    return {key: value for key, value in params if isinstance(value, Path)}
+
+
+def _overruled(made: Decisions, human: Decisions) -> Decisions:
+    """A step's decisions where a person decided otherwise: theirs becomes a `flag`, so that it is seen and not done.
+
+    A `keep` needs nothing of the kind: `apply_decisions` knows it.
+    """
+    mine, theirs = human.frame, made.frame
+    slots = {col.DROP: "fate", col.MOVE: "fate", col.MERGE: "fate"}
+
+    def keys(frame: pd.DataFrame) -> pd.MultiIndex:
+        column = frame["new_value"].str.replace("=.*", "", regex=True)
+        slot = frame["action"].astype("str")
+        return pd.MultiIndex.from_arrays([frame[col.IMAGE_ID], slot.map(slots).fillna(column).fillna(slot)])
+
+    acting = mine["action"].isin([col.DROP, col.MOVE, col.MERGE, col.ASSIGN]).to_numpy(bool)
+    if not acting.any():
+        return made
+    acts = theirs["action"].isin([col.DROP, col.MOVE, col.MERGE, col.ASSIGN]).to_numpy(bool)
+    lost = acts & keys(theirs).isin(keys(mine[acting]))
+    return Decisions.from_frame(theirs.assign(action=theirs["action"].astype("str").mask(lost, col.FLAG)))
 
 
 def _identities(manifest: Manifest) -> int:

@@ -147,8 +147,9 @@ def make_recipe(raw: Mapping[str, Any], overrides: Sequence[str] = (), *, origin
 def _steps(top: RecipeParams, origin: str) -> tuple[PlannedStep, ...]:
     entries: list[tuple[str, dict[str, Any]]] = []
     conflicts = {name: spec.conflict for name, spec in top.labels.items() if spec.level == "identity"}
-    if conflicts:
-        # Every recipe with identity-level labels settles their conflicts first, so none can forget it.
+    named = [entry if isinstance(entry, str) else next(iter(entry), None) for entry in top.steps]
+    if "label_conflicts" not in named:
+        # Every recipe settles conflicts first, those of labels that the source brings unasked too.
         entries.append(("label_conflicts", {"conflict": conflicts}))
     for entry in top.steps:
         if isinstance(entry, str):

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from curate.core import columns as col
-from curate.core.decisions import Decisions
+from curate.core.decisions import Decisions, apply_decisions
 from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
+from curate.core.manifest import read_manifest
 
 #: Libraries whose version can change a result.
 LIBRARIES = ("curate", "numpy", "pandas", "pyarrow", "scikit-learn", "opencv-python-headless", "pillow", "numba")
@@ -66,8 +67,14 @@ class RunFolder:
 
         The lock is the kernel's, so it ends with the process however that ends.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_strangers()
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CurateError(
+                f"cannot use {self.path} as a run folder: {error.strerror}. Choose another --out"
+            ) from None
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,9 +85,18 @@ class RunFolder:
                 ) from None
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            for leftover in self.path.rglob(".*.part"):  # of a killed run: the lock is ours
+                leftover.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)
+
+    def _refuse_strangers(self) -> None:
+        """A folder that is no run may hold the user's own files: nothing is written among them."""
+        others = [name for name in os.listdir(self.path) if name not in (".lock", "review")]
+        if others and not (self.path / "plan.json").exists():
+            raise InputError("the folder is no run and is not empty", file=self.path, value=sorted(others)[0],
+                             remedy="Choose a new or an empty folder as --out")  # fmt: skip
 
     # ---- done or not ----------------------------------------------------------------------------------------------
 
@@ -105,11 +121,43 @@ class RunFolder:
         }  # fmt: skip
         write_json(self.path / folder / "fingerprint.json", value)
 
-    def remove_strangers(self, folders: set[str]) -> None:
-        """Remove the folders of steps that the plan no longer has."""
-        for path in sorted((self.path / "steps").glob("*")):
-            if f"steps/{path.name}" not in folders:
-                shutil.rmtree(path)
+    def replace_plan(self, plan: dict[str, Any]) -> None:
+        """Write `plan.json`; what only the old plan made goes, so that nothing tells of a step that is no more."""
+        path = self.path / "plan.json"
+        old = read_json(path) if path.exists() else plan
+        kept = {step["folder"] for step in plan["steps"]}
+        for step in old["steps"]:
+            if step["folder"] not in kept:
+                self.remove_outputs(step["folder"])
+                shutil.rmtree(self.path / step["folder"], ignore_errors=True)
+        if old != plan:
+            self.unfinish()
+        write_json(path, plan)
+
+    def remove_outputs(self, folder: str) -> None:
+        """Remove the tables and documents that a report's summary names."""
+        path = self.path / folder / "summary.json"
+        if path.exists():
+            summary = read_json(path)
+            names = [f"{name}.parquet" for name in summary.get("tables", [])]
+            for name in [*names, *(f"{name}.json" for name in summary.get("documents", []))]:
+                (self.path / name).unlink(missing_ok=True)
+
+    def unfinish(self) -> None:
+        """Take away what tells of a whole run: it is written again when all steps are done."""
+        for name in ("manifest.parquet", "rejected.parquet", "report/index.html"):
+            (self.path / name).unlink(missing_ok=True)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last run of this folder came to its end."""
+        return (self.path / "manifest.parquet").exists() and (self.path / "rejected.parquet").exists()
+
+    def check_finished(self) -> None:
+        """Raise CurateError where the last run did not come to its end."""
+        self.plan()
+        if not self.is_finished:
+            raise CurateError(f"the run in {self.path} is not finished: run its command again, it goes on from there")
 
     # ---- what people decided --------------------------------------------------------------------------------------
 
@@ -117,29 +165,52 @@ class RunFolder:
         """The rows that people wrote, oldest first; empty where there are none."""
         path = self.path / "review" / "decisions.parquet"
         if path.exists():
-            return read_table(path)
+            return read_table(path).astype("str")
         return pd.DataFrame({name: pd.Series(dtype="str") for name in _review_columns()})
 
     def append_review(self, rows: pd.DataFrame) -> None:
-        """Append rows (image_id, action, reason, and where known step, related_id, new_value, reviewer, time)."""
+        """Append rows (image_id, action, reason, and where known step, related_id, new_value, reviewer, time).
+
+        Raises InputError, and appends nothing, for an image or a step that the run does not have, and for a decision
+        that could not be carried out.
+        """
         path = self.path / "review" / "decisions.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.parent / ".lock", "a") as guard:
             # Its own lock: people review while a run goes on, in several windows at once.
             fcntl.flock(guard, fcntl.LOCK_EX)
-            rows = rows.reindex(columns=_review_columns()).astype("str")
+            rows = rows.reindex(columns=_review_columns()).astype("str").reset_index(drop=True)
             rows["source"] = col.HUMAN_SOURCE
-            Decisions.from_frame(rows.drop(columns=list(_REVIEW)).assign(order=-1, score=float("nan"),
-                                                                         threshold=float("nan")))  # fmt: skip
-            write_table(path, pd.concat([self.review().astype("str"), rows], ignore_index=True))
+            self._check_review(rows)
+            write_table(path, pd.concat([self.review(), rows], ignore_index=True))
+
+    def _check_review(self, rows: pd.DataFrame) -> None:
+        steps = [step["name"] for step in self.plan()["steps"]]
+        unknown = rows["step"].notna() & ~rows["step"].isin(steps)
+        if unknown.any():
+            raise InputError("the run has no such step", row=int(unknown.argmax()) + 1, column="step",
+                             value=rows["step"][int(unknown.argmax())], allowed=", ".join(steps))  # fmt: skip
+        source = read_manifest(self.path / "steps" / "00-source" / "manifest.parquet", levels=self.plan()["levels"])
+        absent = source.rows_of(rows[col.IMAGE_ID]) < 0
+        if absent.any():
+            raise InputError("the run's source has no such image", row=int(absent.argmax()) + 1, column=col.IMAGE_ID,
+                             value=rows[col.IMAGE_ID][int(absent.argmax())])  # fmt: skip
+        # Tried out, of each image one row at a time: what can't be done is refused now, not by the next run.
+        turn = rows.groupby(col.IMAGE_ID).cumcount().to_numpy()
+        for number in range(int(turn.max(initial=-1)) + 1):
+            part = rows[turn == number].drop(columns=[*_REVIEW, "step"]).reset_index(drop=True)
+            apply_decisions(source, Decisions.from_frame(part))
 
     def human(self, step: str, first: bool) -> Decisions:
-        """What people decided that reaches a step: the latest row for each image and step.
+        """What people decided that reaches a step: the latest word on each image's fate, and on each of its labels.
 
         A row that names no step reaches every step if it keeps an image, else the first step of the run.
         """
         rows = self.review()
-        rows = rows.drop_duplicates(["image_id", "step"], keep="last")
+        fate = rows["action"].isin([col.DROP, col.KEEP, col.MOVE, col.MERGE])
+        column = rows["new_value"].str.replace("=.*", "", regex=True)
+        slot = rows["action"].where(rows["action"] != col.ASSIGN, column).mask(fate, "fate")
+        rows = rows[~rows.assign(slot=slot).duplicated([col.IMAGE_ID, "step", "slot"], keep="last")]
         general = rows["step"].isna()
         reaches = (rows["step"] == step) | (general & ((rows["action"] == col.KEEP) | first))
         return Decisions.from_frame(

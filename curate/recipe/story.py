@@ -42,7 +42,7 @@ def explain(run: Path | str, image_id: str) -> list[Event]:
     Raises InputError with the closest ids where the run never had that image.
     """
     folder = RunFolder(run)
-    folder.plan()
+    folder.check_finished()
     source = folder.path / "steps/00-source/manifest.parquet"
     known = _is_known(source, image_id)
     events: list[Event] = []
@@ -116,6 +116,7 @@ def undo(
     Raises InputError for an unknown step or image, and for an image that was never dropped.
     """
     folder = RunFolder(run)
+    folder.check_finished()
     plan = folder.plan()
     recipe = make_recipe(plan["recipe"], origin=str(folder.path / "plan.json"))
     if (step is None) == (not images):

@@ -37,7 +37,7 @@ def rows(report, name: str, *columns: str) -> list[tuple]:
 
 
 def test_before_and_after():
-    report = measured(replicated())
+    report = measured(replicated(), labels=("identity", "gender", "ethnicity"))
     assert rows(report, "labels", "label", "stage", "categories", "images", "missing", "smallest",
                 "smallest_images") == [
         ("identity", "before", 2, 5, 1, "a", 2), ("identity", "after", 2, 7, 1, "b", 3),
@@ -50,7 +50,7 @@ def test_before_and_after():
 
 
 def test_cells_categories_and_identities():
-    report = measured(replicated())
+    report = measured(replicated(), cells=("gender", "ethnicity"))
     assert rows(report, "cells", "cell", "stage", "images", "identities") == [
         ("f/Asian", "before", 2, 1), ("f/White", "before", 0, 0), ("m/Asian", "before", 3, 1),
         ("f/Asian", "after", 4, 1), ("f/White", "after", 0, 0), ("m/Asian", "after", 3, 1),

@@ -233,3 +233,13 @@ def test_empty_tables():
     assert len(after) == len(rejected) == 0
     assert len(Decisions.concat([])) == 0
     assert len(Decisions.concat([Decisions.empty(), Decisions.of(["a"], "drop", "x")])) == 1
+
+
+def test_replicas_go_with_the_image_that_they_are_copies_of():
+    base = Manifest.from_frame(pd.DataFrame({"image_id": ["a", "b"], "identity": ["x", "y"]}))
+    added = Decisions.of(["a~r1", "b~r1"], "add", "o", related_id=["a", "b"], new_value=["1", "2"])
+    more, _ = apply_decisions(base, added)
+    left, rejected = apply_decisions(more, Decisions.of(["a"], "drop", "twin"))
+    assert left.frame["image_id"].tolist() == ["b", "b~r1"]
+    assert rejected["image_id"].tolist() == ["a", "a~r1"]
+    assert set(rejected["reason"]) == {"twin"}

@@ -242,3 +242,21 @@ def test_a_million_rows_in_bounded_memory(tmp_path):
                           capture_output=True, text=True, check=True)  # fmt: skip
     # GiB, with the libraries and the making of the table; about 0.45 where the machine is not busy.
     assert int(done.stdout) / 2**20 < 1
+
+
+def test_the_order_of_a_parquet_file_changes_no_byte(tmp_path):
+    frame = pd.DataFrame({"image_id": [f"i{n:03d}" for n in range(50)], "identity": "x",
+                          "note": [f"n{n * 7 % 13}" for n in range(50)]})  # fmt: skip
+    written = []
+    for seed in (0, 1):
+        path = tmp_path / "people.parquet"
+        frame.sample(frac=1, random_state=seed).to_parquet(path, index=False)
+        read_manifest(path).write(tmp_path / f"{seed}.parquet")
+        written.append((tmp_path / f"{seed}.parquet").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_a_column_that_is_no_text_is_named(tmp_path):
+    pd.DataFrame({"image_id": ["a"], "identity": ["x"], "gender": [["f", "m"]]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="column gender.*can't be read as text"):
+        read_manifest(tmp_path / "t.parquet")
