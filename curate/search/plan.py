@@ -10,7 +10,7 @@ import numpy as np
 
 #: Nanoseconds of one core: one comparison of a long run of hashes, per word; one comparison within short buckets, per
 #: word; one hash meeting one bucket; one hash put into its bucket. Only their ratios matter, and only to speed.
-_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.4, 3.0, 30.0
+_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.15, 12.0, 30.0
 #: Fewer comparisons than this are made one by one, without looking at the data.
 FEW = 50_000_000
 #: Widest substring, bits: a table of its values has 2**_WIDEST entries.
