@@ -46,6 +46,14 @@ class SearchPlan:
         """`buckets` or `all`."""
         return "buckets" if self.parts else "all"
 
+    def sentence(self) -> str:
+        """The plan in words."""
+        if not self.parts:
+            return f"All {self.all_comparisons:,.0f} pairs of hashes are compared."
+        used = ", ".join(f"{part.width} bits within {part.radius}" for part in self.parts)
+        return (f"About {self.comparisons:,.0f} of {self.all_comparisons:,.0f} pairs of hashes are compared: those "
+                f"that agree in one of {len(self.parts)} substrings ({used}).")  # fmt: skip
+
 
 def plan_search(left: np.ndarray, right: np.ndarray | None, max_distance: int, method: str = "auto") -> SearchPlan:
     """The cheapest exact plan for pairs within `max_distance` of left's rows, or of left and right.
