@@ -10,7 +10,7 @@ import numpy as np
 
 #: Nanoseconds of one core: one comparison of a long run of hashes, per word; one comparison within short buckets, per
 #: word; one hash meeting one bucket; one hash put into its bucket. Only their ratios matter, and only to speed.
-_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.4, 3.0, 30.0
+_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.15, 12.0, 30.0
 #: Fewer comparisons than this are made one by one, without looking at the data.
 FEW = 50_000_000
 #: Widest substring, bits: a table of its values has 2**_WIDEST entries.
@@ -46,15 +46,23 @@ class SearchPlan:
         """`buckets` or `all`."""
         return "buckets" if self.parts else "all"
 
+    def sentence(self) -> str:
+        """The plan in words."""
+        if not self.parts:
+            return f"All {self.all_comparisons:,.0f} pairs of hashes are compared."
+        used = ", ".join(f"{part.width} bits within {part.radius}" for part in self.parts)
+        return (f"About {self.comparisons:,.0f} of {self.all_comparisons:,.0f} pairs of hashes are compared: those "
+                f"that agree in one of {len(self.parts)} substrings ({used}).")  # fmt: skip
+
 
 def plan_search(left: np.ndarray, right: np.ndarray | None, max_distance: int, method: str = "auto") -> SearchPlan:
     """The cheapest exact plan for pairs within `max_distance` of left's rows, or of left and right.
 
     left, right: checked hashes, `(N,)` or `(N, 4)` uint64. Cut into m substrings with radii a_1 to a_m whose
     a_k + 1 add up to max_distance + 1, a pair within max_distance has a substring k within a_k (pigeonhole; Norouzi,
-    Punjani and Fleet 2012; with unequal radii Qin et al. 2018). For the three most promising m the radii are those of least expected
-    cost: bucket sizes are counted on up to 65,536 rows spread over the data, met by 512 of them. So data of
-    which many share a substring, or are all one hash, are given the cost that they have.
+    Punjani and Fleet 2012; with unequal radii Qin et al. 2018). For the three most promising m the radii are those of
+    least expected cost: bucket sizes are counted on up to 65,536 rows spread over the data, met by 512 of them. So
+    data of which many share a substring, or are all one hash, are given the cost that they have.
     """
     bits = 64 if left.ndim == 1 else 256
     words, n, others = bits // 64, len(left), None if right is None else len(right)
