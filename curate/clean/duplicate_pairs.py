@@ -63,7 +63,7 @@ def _once(parts: list[pd.DataFrame]) -> pd.DataFrame:
     table = table.drop_duplicates(["image_id_a", "image_id_b"]).sort_values(
         ["image_id_a", "image_id_b"], kind="stable", ignore_index=True
     )
-    return table.astype(dict.fromkeys(texts, "category"))
+    return table.astype({**dict.fromkeys(texts, "category"), "same_identity": "boolean"})
 
 
 def _stays(ids: pd.Series, manifest: Manifest, features: Features) -> np.ndarray:

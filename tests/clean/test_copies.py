@@ -154,7 +154,11 @@ def exact_features(content, pixels=None):
 def test_evidence_of_exact_copies_lists_every_pair(rows, limit):
     pixels = [row[0] for row in rows]
     features = Features(exact_features([2 * row[0] + row[1] for row in rows], pixels))
-    with pytest.warns(UserWarning) if max(map(pixels.count, pixels), default=0) > limit else _nothing():
+    with (
+        pytest.warns(UserWarning, match="groups of equal")
+        if max(map(pixels.count, pixels), default=0) > limit
+        else _nothing()
+    ):
         found = exact_duplicates(
             manifest_of([row[2] for row in rows]), features, ExactDuplicatesParams(max_listed=limit), RNG
         )
