@@ -11,19 +11,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.clean.near_duplicates import textured
+from curate.clean.confirmed import ConfirmParams, confirmed_pairs, textured
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, StrictParams, report
 from curate.images.alter import ALTERATIONS, STRENGTHS
-from curate.search.confirm import correlate_pairs
-from curate.search.hamming import pairs_between
 from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 
 #: What every copy is made of; `unaltered` is the image itself, which tells what the set holds already.
 UNALTERED = "unaltered"
-_LOOSEST_DISTANCE = 16
+_LOOSEST_DISTANCE = 12
 _CORRELATIONS = tuple(round(0.80 + 0.01 * at, 2) for at in range(20))
 #: Images of one task: each is read once, altered, written and measured.
 _TASK = 32
@@ -40,7 +38,8 @@ class DuplicateCalibrationParams(StrictParams):
     prevalence: Annotated[float, Field(gt=0, le=1)] = 0.05  # share of the images that are copies, for the precision
     known_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95  # two images that correlate so well as they are and
     known_distance: Annotated[int, Field(ge=0)] = 6  # lie no more bits apart count as copies that the set holds already
-    mirrored: bool = True  # as in `near_duplicates`
+    mirrored: bool = True  # as in `near_duplicates`; and crops
+    crops: bool = True
 
 
 class _Found(NamedTuple):
@@ -149,22 +148,16 @@ def _search(
     usable: np.ndarray, features: Features, made: dict[str, np.ndarray], params: DuplicateCalibrationParams
 ) -> _Found:
     """Every pair of a query and an image at the loosest thresholds; a sampled image is no pair with itself."""
-    thumbnails = np.concatenate([made["thumbnail"], features["thumbnail"][usable]])
-    parts = []
-    for name in ("phash", "phash_mirror")[: 2 if params.mirrored else 1]:
-        query, image, distance = pairs_between(
-            made[name], features["phash"][usable], _LOOSEST_DISTANCE, features.executor
-        )
-        turned = np.full(len(query), name == "phash_mirror")
-        score = correlate_pairs(thumbnails, image + len(made[name]), query, turned, features.executor)
-        good = score >= np.float32(_CORRELATIONS[0])
-        parts.append((query[good], image[good], distance[good], score[good].astype(np.float64)))
-    found = _Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    # Of a pair found both ways the higher similarity counts, as in the step.
-    order = np.lexsort((-found.similarity, found.image, found.query))
-    found = _Found(*(part[order] for part in found))
-    again = (found.query[1:] == found.query[:-1]) & (found.image[1:] == found.image[:-1])
-    return _Found(*(part[np.append(True, ~again)[: len(order)]] for part in found))
+    n = len(usable)
+    loosest = ConfirmParams(
+        max_distance=_LOOSEST_DISTANCE, min_correlation=_CORRELATIONS[0], mirrored=params.mirrored, crops=params.crops
+    )
+    both = {name: np.concatenate([features[name][usable], made[name]]) for name in made if name in features}
+    image, query, distance, similarity = confirmed_pairs(
+        both["phash"], both["phash_mirror"] if params.mirrored else None, both["thumbnail"], loosest,
+        features.executor, new=np.arange(len(both["phash"])) >= n, between=True,
+    )  # fmt: skip
+    return _Found(query - n, image, distance, similarity)
 
 
 def _without_known(
