@@ -22,7 +22,7 @@ from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 #: What every copy is made of; `unaltered` is the image itself, which tells what the set holds already.
 UNALTERED = "unaltered"
 _LOOSEST_DISTANCE = 12
-_CORRELATIONS = tuple(round(0.80 + 0.01 * at, 2) for at in range(20))
+_CORRELATIONS = tuple(round(0.9 + 0.005 * at, 3) for at in range(20))
 #: Images of one task: each is read once, altered, written and measured.
 _TASK = 32
 
@@ -36,7 +36,7 @@ class DuplicateCalibrationParams(StrictParams):
     alterations: tuple[str, ...] = tuple(ALTERATIONS)  # names of `curate.images.alter.ALTERATIONS`
     strength: str = "medium"  # light, medium or strong
     prevalence: Annotated[float, Field(gt=0, le=1)] = 0.05  # share of the images that are copies, for the precision
-    known_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95  # two images that correlate so well as they are and
+    known_correlation: Annotated[float, Field(gt=0, le=1)] = 0.965  # two images that correlate so well as they are and
     known_distance: Annotated[int, Field(ge=0)] = 6  # lie no more bits apart count as copies that the set holds already
     mirrored: bool = True  # as in `near_duplicates`; and crops
     crops: bool = True
@@ -300,7 +300,7 @@ def _notes(best: pd.Series, known: int, params: DuplicateCalibrationParams, comp
     reached = "reach" if best["precision"] >= params.precision else "come nearest to, and miss,"
     yield (
         f"The thresholds chosen, at most {best['max_distance']:.0f} bits and a correlation of at least "
-        f"{best['min_correlation']:.2f}, {reached} a precision of {params.precision:g} where {params.prevalence:g} of "
+        f"{best['min_correlation']:.3f}, {reached} a precision of {params.precision:g} where {params.prevalence:g} of "
         f"the images are copies: {best['precision']:.4f} is estimated, and at least {best['precision_low']:.2f} is "
         f"certain at 95%; recall {best['recall']:.3f} on {best['copies']:,.0f} copies, {best['false_pairs']:,.0f} "
         f"false pairs in {best['comparisons']:,.0f} comparisons with {compared:,} images"

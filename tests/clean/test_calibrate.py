@@ -101,7 +101,7 @@ def test_copies_that_the_set_holds_already_count_neither_way():
     pixels = np.array([[1, 0], [2, 0], [3, 0], [3, 0], [4, 0]], np.uint64)
     alteration, source = np.array([0, -1, 0, 0]), np.array([0, 0, 2, 4])
     query, image = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 3, 4, 0])
-    found = _Found(query, image, np.array([2, 4, 4, 0, 0, 9]), np.array([0.99, 0.93, 0.97, 0.99, 0.99, 0.9]))
+    found = _Found(query, image, np.array([2, 4, 4, 0, 0, 9]), np.array([0.99, 0.93, 0.97, 0.99, 0.99, 0.91]))
     left, known = _without_known(found, alteration, source, pixels, DuplicateCalibrationParams())
     assert known == 2
     assert list(zip(left.query.tolist(), left.image.tolist(), strict=True)) == [(0, 0), (3, 4), (3, 0)]
