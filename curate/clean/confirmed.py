@@ -26,7 +26,7 @@ class ConfirmParams(StrictParams):
     """What counts as a copy."""
 
     max_distance: Annotated[int, Field(ge=0, le=32)] | None = None  # bits of a 64-bit pHash; null: 10, fewer for many
-    min_correlation: Annotated[float, Field(gt=0, le=1)] = 0.96  # agreement of the aligned small pixels: confirms
+    min_correlation: Annotated[float, Field(gt=0, le=1)] = 0.945  # agreement of the aligned small pixels: confirms
     mirrored: bool = True  # whether a mirrored copy counts
     crops: bool = True  # whether hashes are also compared with those of 49 windows of the other image
 

@@ -127,11 +127,12 @@ def _between(image, x, y):
 
 @njit(cache=True, nogil=True)
 def structure(a, b, place):
-    """Mean over blocks of how well b's grey values follow a's, laid over it at `place`; -1 with too few blocks.
+    """How well b's grey values follow a's, laid over it at `place`, in [-1, 1]; -1 with too few blocks to tell.
 
-    Of each block the covariance over the product of the standard deviations, both plus the variance of coding noise:
-    the structure term of SSIM (Wang et al. 2004, section III.B). Level and contrast of a block do not matter, and
-    pixels too dark or too bright in either image do not count.
+    The mean over blocks of the covariance over the product of the standard deviations, both plus the variance of coding
+    noise (the structure term of SSIM, Wang et al. 2004, section III.B), times the Pearson correlation over all pixels.
+    The first does not mind another level and contrast of a part; the second does, but not those of the whole image.
+    Pixels too dark or too bright in either image count in neither.
     """
     height, width = b.shape
     middle_y, middle_x = (height - 1) * 0.5, (width - 1) * 0.5
@@ -145,23 +146,34 @@ def structure(a, b, place):
     total, blocks = 0.0, 0
     for top in range(0, height - _BLOCK + 1, _STRIDE):
         for left in range(0, width - _BLOCK + 1, _STRIDE):
-            n, sum_a, sum_b, sum_aa, sum_bb, sum_ab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-            for y in range(top, top + _BLOCK):
-                for x in range(left, left + _BLOCK):
-                    value, other = laid[y, x], np.float64(b[y, x])
-                    if _DARK < value < _BRIGHT and _DARK < other < _BRIGHT:
-                        n += 1
-                        sum_a += value
-                        sum_b += other
-                        sum_aa += value * value
-                        sum_bb += other * other
-                        sum_ab += value * other
+            n, spread_a, spread_b, both = _spreads(laid, b, top, left, _BLOCK, _BLOCK)
             if n >= _EXPOSED:
-                spread_a, spread_b = sum_aa / n - (sum_a / n) ** 2, sum_bb / n - (sum_b / n) ** 2
-                both = np.sqrt(max(spread_a, 0.0) * max(spread_b, 0.0))
-                total += (sum_ab / n - (sum_a / n) * (sum_b / n) + _VARIANCE) / (both + _VARIANCE)
+                total += (both + _VARIANCE) / (np.sqrt(spread_a * spread_b) + _VARIANCE)
                 blocks += 1
-    return total / blocks if blocks >= _MIN_BLOCKS else -1.0
+    n, spread_a, spread_b, both = _spreads(laid, b, 0, 0, height, width)
+    if blocks < _MIN_BLOCKS or spread_a * spread_b <= 0.0:
+        return -1.0
+    return total / blocks * max(both / np.sqrt(spread_a * spread_b), 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _spreads(a, b, top, left, tall, wide):
+    """(pixels, variance of a, variance of b, covariance) over the well exposed pixels of a block."""
+    n, sum_a, sum_b, sum_aa, sum_bb, sum_ab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for y in range(top, top + tall):
+        for x in range(left, left + wide):
+            value, other = a[y, x], np.float64(b[y, x])
+            if _DARK < value < _BRIGHT and _DARK < other < _BRIGHT:
+                n += 1
+                sum_a += value
+                sum_b += other
+                sum_aa += value * value
+                sum_bb += other * other
+                sum_ab += value * other
+    if n == 0:
+        return 0, 0.0, 0.0, 0.0
+    spread_a, spread_b = max(sum_aa / n - (sum_a / n) ** 2, 0.0), max(sum_bb / n - (sum_b / n) ** 2, 0.0)
+    return n, spread_a, spread_b, sum_ab / n - (sum_a / n) * (sum_b / n)
 
 
 @njit(cache=True, nogil=True)

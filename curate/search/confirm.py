@@ -47,9 +47,10 @@ def correlate_pairs(
     1961) over scale per axis (1/1.6 to 1.6) and shift takes the place of the highest Pearson correlation, over an
     overlap of at least half of both images. A pair that stays low on the way is given up, with the correlation
     reached (below 0.7).
-    Scoring: over 8x8 blocks, the mean of the structure term of SSIM (Wang et al. 2004, section III.B) of the plain grey
-    values, but for pixels too dark or too bright to be trusted. It sees a block that differs, a closed eye or another
-    background, which a correlation over the whole image hardly feels. Images of one colour score 0.
+    Scoring: the mean over 8x8 blocks of the structure term of SSIM (Wang et al. 2004, section III.B) of the plain grey
+    values, times their Pearson correlation over the whole overlap; pixels too dark or too bright to be trusted do not
+    count. The first sees a block that differs, a closed eye, which a correlation over the whole image hardly feels;
+    the second another background or light. Images of one colour score 0.
     """
     score = list(executor.map(_scores, _blocks(thumbnails, i, j, mirrored, windows)))
     return np.concatenate(score) if score else np.zeros(0, np.float32)
