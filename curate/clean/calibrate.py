@@ -72,9 +72,10 @@ def duplicate_calibration(
     """Measure on altered copies of the images themselves which thresholds find copies, and choose some.
 
     Of `sample` images each alteration makes one copy. The copies are compared with all images (or `compared` of them),
-    and these with each other. Recall: the share of copies confirmed with their own original. A false pair: a copy
-    confirmed with another image, or two images confirmed with each other. But two images that agree to `known` as they
-    are may well be copies which the set holds already: their pair, and those of their copies, count neither way.
+    and these with each other. Recall: the share of copies confirmed with their own original. A false pair: two images
+    confirmed with each other, or a copy confirmed with an image that its own image is not paired with even at the
+    loosest thresholds. But two images that agree to `known` as they are may well be copies which the set holds already:
+    their pair counts neither way.
 
     Table `calibration/thresholds`, one row for each max_distance and min_correlation: recall; false_match_rate, the
     share of comparisons of different photographs that are confirmed (of copies with images, or of images with each
@@ -130,10 +131,10 @@ def _search(
 
 
 def _without_known(copies: _Found, pairs: _Found, sample: _Sample, known: float) -> tuple[_Found, _Found, int]:
-    """The pairs without those of images that are copies of each other already, and how many such pairs there are."""
+    """The pairs but those of images that are copies already, how many such there are, and what copies add to them."""
     alike = pairs.similarity >= known
     n = sample.compared
-    keys = pairs.query[alike] * n + pairs.image[alike]  # query < image
+    keys = pairs.query * n + pairs.image  # query < image
     source = sample.source[copies.query]
     key = np.minimum(source, copies.image) * n + np.maximum(source, copies.image)
     return copies.where(~np.isin(key, keys)), pairs.where(~alike), int(alike.sum())

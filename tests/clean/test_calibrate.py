@@ -96,7 +96,8 @@ def test_bad_words_are_refused(photos):
 
 
 def test_copies_that_the_set_holds_already_count_neither_way():
-    # Images 0 and 1 agree as they are; 2 and 3 do so a little; 4 is like 0 once it is altered.
+    # Images 0 and 1 agree as they are; 2 and 3 do so a little; 4 is like 0 once it is altered. What copies repeat of
+    # the pairs of their images is counted once.
     pairs = _Found(*map(np.array, ([0, 2], [1, 3], [2, 8], [0.97, 0.93])))
     sample = _Sample(np.array([0, 0, 0]), np.array([0, 1, 4]), 3, 5, 1000)
     copies = _Found(
