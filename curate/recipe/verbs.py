@@ -14,6 +14,8 @@ from curate.recipe.features import Progress
 from curate.recipe.run import Listener, RunResult, run_recipe
 from curate.recipe.schema import Recipe, make_recipe
 
+#: Parameters of `near_duplicates` that a calibration must share.
+_MEASURED = ("mirrored", "crops")
 #: A step with the parameters that the user gave; those that are None keep their defaults.
 StepWithParams = tuple[str, Mapping[str, Any]]
 
@@ -77,7 +79,13 @@ def run_duplicates(
     if calibrate:
         if fixed := {"max_distance", "min_correlation"} & set(near):
             raise CurateError(f"--calibrate chooses {', '.join(sorted(fixed))}: leave one of the two out")
-        steps.insert(0, ("duplicate_calibration", {**near, "precision": precision}))
+        steps.insert(
+            0,
+            (
+                "duplicate_calibration",
+                {**{key: value for key, value in near.items() if key in _MEASURED}, "precision": precision},
+            ),
+        )
         first = verb_recipe("duplicates", source, steps, overrides, against=against)
         run_recipe(first, out, until="duplicate_calibration", **{**more, "on_step": None})
         chosen = read_json(out / "calibration" / "chosen.json")
