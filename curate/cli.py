@@ -21,6 +21,7 @@ app = typer.Typer(
 console = Console(soft_wrap=True)
 
 RecipeName = Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled recipe such as demo.")]
+SourceName = Annotated[str, typer.Argument(help="A folder (identity/image.jpg), a manifest, or the word synthetic.")]
 Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as source.root=faces; repeatable.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
@@ -80,6 +81,46 @@ def plan(recipe: RecipeName, overrides: Overrides = [], workers: Workers = _CORE
     console.print(table)
     total = sum(row.seconds for row in rows)
     console.print(f"Features: about {_duration(total)} with {workers} workers. Steps over tables come on top.")
+
+
+@app.command()
+def duplicates(
+    source: SourceName,
+    out: Annotated[Path, typer.Option("--out", help="The run folder; pairs.parquet lies in it.")] = Path(
+        "runs/duplicates"
+    ),
+    method: Annotated[str | None, typer.Option("--method", help="What proposes near copies, such as phash.")] = None,
+    max_distance: Annotated[
+        float | None, typer.Option("--max-distance", help="Up to which a pair is proposed.")
+    ] = None,
+    min_correlation: Annotated[
+        float | None, typer.Option("--min-correlation", help="Of aligned pixels, from which a pair is confirmed.")
+    ] = None,
+    linkage: Annotated[str | None, typer.Option("--linkage", help="star or chain.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Choose the thresholds on altered copies of these images.")
+    ] = False,
+    precision: Annotated[float | None, typer.Option("--precision", help="What --calibrate aims at; 0.99.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="A finished run: compare new images with those that it kept.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = _CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Find copies of images: equal bytes, equal pixels, and altered ones; the same command resumes."""
+    from curate.recipe.execute import make_executor
+    from curate.recipe.verbs import run_duplicates
+
+    near = {"method": method, "max_distance": max_distance, "min_correlation": min_correlation, "linkage": linkage}
+    with make_executor(_engine(engine), workers) as executor, _Bars() as bars:
+        result = run_duplicates(
+            source, out, executor=executor, near=near, calibrate=calibrate, precision=precision, against=against,
+            overrides=overrides, cache=cache, on_step=bars.step, progress=bars.update,
+        )  # fmt: skip
+    _print_result(result)
+    console.print(f"Pairs: {out / 'pairs.parquet'}", highlight=False)
 
 
 @app.command()

@@ -30,9 +30,12 @@ class Decisions:
     score, threshold: float64, NaN where none; related_id: the other image of the evidence, or null.
     Rows are in order of (image_id, action, reason, related_id, new_value, score, threshold, order), so that equal
     decisions are equal bytes.
+    evidence: what a step decided from, where that is more than its decisions say (all confirmed pairs, say); the run
+    keeps it, and reports may read it. `concat` and `stamped` leave it behind.
     """
 
     frame: pd.DataFrame
+    evidence: pd.DataFrame | None = None
 
     @classmethod
     def of(
@@ -130,6 +133,10 @@ class Decisions:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def with_evidence(self, evidence: pd.DataFrame) -> Decisions:
+        """The same rows beside the table that they were made from."""
+        return Decisions(self.frame, evidence)
 
     def having(self, action: str) -> pd.DataFrame:
         """The rows of one action."""

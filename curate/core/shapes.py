@@ -51,18 +51,28 @@ class SerialExecutor:
 class Features(Mapping[str, Any]):
     """What a step asked for by `needs`, by name; arrays have one row for each row of the manifest.
 
-    `executor` is where tile functions place their work.
+    `executor` is where tile functions place their work. `reference` is the set that the recipe holds its images
+    against, with the same features, or None; nothing may be decided about its images.
     """
 
-    def __init__(self, values: Mapping[str, Any] | None = None, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        executor: Executor | None = None,
+        reference: tuple[Manifest, Features] | None = None,
+    ) -> None:
         self._values = dict(values or {})
         self.executor: Executor = executor or SerialExecutor()
+        self.reference = reference
 
     def __getitem__(self, name: str) -> Any:
         try:
             return self._values[name]
         except KeyError:
             raise CurateError(f"the step uses the feature {name!r} without naming it in `needs`") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

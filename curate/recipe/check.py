@@ -51,7 +51,7 @@ def example(step: Step, folder: Path) -> tuple[Manifest, dict[str, Any]]:
     """A small synthetic manifest with planted faults, split in two, and the features that a step needs."""
     from curate.collect import SOURCES
     from curate.core.shapes import SerialExecutor
-    from curate.recipe.features import DECISIONS, STEPS_RUN, FeatureStore
+    from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, STEPS_RUN, FeatureStore
     from curate.recipe.schema import make_recipe
 
     recipe = make_recipe({
@@ -64,13 +64,15 @@ def example(step: Step, folder: Path) -> tuple[Manifest, dict[str, Any]]:
     split = np.where(codes % 3 == 0, col.HOLDOUT, col.TRAIN)
     manifest = Manifest.from_frame(manifest.frame.assign(split=split), root=manifest.root, levels=manifest.levels)
     store = FeatureStore(manifest, folder, executor, recipe.embedder)
-    values = {need: store.get(need, manifest) for need in step.needs if need not in (DECISIONS, STEPS_RUN)}
+    values = {need: store.get(need, manifest) for need in step.needs if need not in OF_THE_RUN}
     if DECISIONS in step.needs:
         a, b = manifest.frame[col.IMAGE_ID].iloc[[0, -1]]
         flags = Decisions.of([a, b], col.FLAG, "near_duplicate_other_identity", score=1.0, related_id=[b, a])
         values[DECISIONS] = flags.stamped("near_duplicates", 1).frame
     if STEPS_RUN in step.needs:
         values[STEPS_RUN] = ("near_duplicates",)
+    if EVIDENCE in step.needs:
+        values[EVIDENCE] = {}
     return manifest, values
 
 
@@ -123,12 +125,16 @@ def _row_aligned(value: Any, manifest: Manifest) -> bool:
 
 
 def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copy(part) for name, part in value.items()}
     return value if isinstance(value, tuple) else value.copy()
 
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, tuple):
         return a == b
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)
     if isinstance(a, pd.DataFrame):
         return a.equals(b)
     return a.tobytes() == b.tobytes()
@@ -136,7 +142,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _same_result(a: Any, b: Any) -> bool:
     if isinstance(a, Decisions):
-        return a.frame.equals(b.frame)
+        both = a.evidence is not None and b.evidence is not None
+        return a.frame.equals(b.frame) and (a.evidence.equals(b.evidence) if both else a.evidence is b.evidence)
     return (
         list(a.tables) == list(b.tables)
         and all(a.tables[name].equals(b.tables[name]) for name in a.tables)

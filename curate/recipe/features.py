@@ -30,6 +30,11 @@ CONTENT = "content"
 DECISIONS = "decisions"
 TRUTH = "truth"
 STEPS_RUN = "steps"
+EVIDENCE = "evidence"
+VECTORS = "vectors"
+
+#: Needs that the run itself knows: earlier decisions, names of earlier steps, evidence of earlier steps by name.
+OF_THE_RUN = (DECISIONS, STEPS_RUN, EVIDENCE)
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,7 +56,7 @@ def pixel_features() -> tuple[str, ...]:
 
 def known_features() -> tuple[str, ...]:
     """Every name that a step may need."""
-    return (*pixel_features(), EMBEDDING, DECISIONS, STEPS_RUN, TRUTH)
+    return (*pixel_features(), EMBEDDING, VECTORS, *OF_THE_RUN, TRUTH)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,9 @@ class FeatureStore:
 
     def key(self, name: str, manifest: Manifest) -> str:
         """What a feature's values depend on, as a digest; two manifests with the same key have the same values."""
-        if name == EMBEDDING:
+        if name == VECTORS and self._params.kind != "vectors":
+            return json_digest([name, None])
+        if name in (EMBEDDING, VECTORS):
             if self._params.kind == "vectors":
                 return json_digest([name, load_vectors(self._params.path).fingerprint])
             train = _training_rows(manifest)
@@ -143,7 +150,9 @@ class FeatureStore:
         """A feature of each row of a manifest that descends from the source."""
         if name == TRUTH:
             return read_table(self._truth_path())
-        if name == EMBEDDING:
+        if name == VECTORS and self._params.kind != "vectors":
+            return np.zeros((len(manifest), 0), dtype=np.float32)  # vectors of the user's own, where there are any
+        if name in (EMBEDDING, VECTORS):
             return self._embedding(manifest)
         self.prepare([name], manifest)
         rows = self._rows(manifest)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from curate.core.errors import CurateError, nearest
 from curate.recipe.features import (
-    DECISIONS,
     DESCRIPTOR,
     EMBEDDING,
-    STEPS_RUN,
+    OF_THE_RUN,
     TRUTH,
+    VECTORS,
     FeatureStore,
     known_features,
     pixel_features,
@@ -78,6 +78,6 @@ def plan_rows(recipe: Recipe, store: FeatureStore) -> list[PlanRow]:
             pending = store.pending([DESCRIPTOR])
             images, seconds = max(images, pending.images), seconds + pending.seconds
             embedding_paid = True
-        needs = tuple(need for need in item.step.needs if need not in (DECISIONS, STEPS_RUN, TRUTH))
+        needs = tuple(need for need in item.step.needs if need not in (*OF_THE_RUN, TRUTH, VECTORS))
         rows.append(PlanRow(item.order, item.step.name, item.step.kind, item.step.sentence, needs, images, seconds))
     return rows

@@ -16,6 +16,8 @@ BUILTIN = (
     "curate.balance.oversample",
     "curate.balance.resample",
     "curate.balance.weights",
+    "curate.clean.calibrate",
+    "curate.clean.duplicate_pairs",
     "curate.clean.exact_duplicates",
     "curate.clean.label_conflicts",
     "curate.clean.near_duplicates",

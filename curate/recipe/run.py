@@ -19,14 +19,22 @@ from curate.core.errors import CurateError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
-from curate.recipe.features import DECISIONS, STEPS_RUN, FeatureStore, Pending, Progress, default_cache
+from curate.recipe.against import Against
+from curate.recipe.features import (
+    DECISIONS,
+    EVIDENCE,
+    OF_THE_RUN,
+    STEPS_RUN,
+    FeatureStore,
+    Pending,
+    Progress,
+    default_cache,
+)  # fmt: skip
 from curate.recipe.plan import all_needs, check_needs, pixel_needs
 from curate.recipe.schema import PlannedStep, Recipe
 from curate.recipe.store import RunFolder, library_versions
 
 _SOURCE = "steps/00-source"
-#: Needs that the run itself knows; its chain of digests already stands for them in every fingerprint.
-_OF_THE_RUN = (DECISIONS, STEPS_RUN)
 
 
 @dataclass(frozen=True)
@@ -60,15 +68,17 @@ def run_recipe(
     on_cost: Callable[[Pending], None] | None = None,
     on_step: Listener | None = None,
     progress: Progress | None = None,
+    until: str | None = None,
 ) -> RunResult:
     """Run a recipe into a folder; the same call resumes a run that was interrupted, to the same bytes.
 
     on_cost is told once, before the work, how many images have to be read and about how long that takes; on_step is
-    called after each step; progress(feature, done, total) while features are computed.
+    called after each step; progress(feature, done, total) while features are computed. until: the name of the step to
+    stop after; what stands behind it is left as it is, and no page is drawn.
     Raises CurateError where the folder is held by another run, a need is not provided, or a disk is full.
     """
     run = _Run(recipe, RunFolder(out), executor, cache or default_cache(), on_step, progress)
-    return run.run(on_cost)
+    return run.run(on_cost, until)
 
 
 class _Run:
@@ -82,25 +92,33 @@ class _Run:
         self.progress = progress
         self.versions = library_versions()
         self.rejected: list[pd.DataFrame] = []
+        self.against: Against | None = None
 
-    def run(self, on_cost: Callable[[Pending], None] | None) -> RunResult:
+    def run(self, on_cost: Callable[[Pending], None] | None, until: str | None) -> RunResult:
         with self.folder.lock():
             kind = self.recipe.source.kind
             collected = SOURCES[kind].read(self.recipe.source, self.recipe.levels, self.executor, self.cache)
-            manifest = collected.manifest
+            manifest, notes = collected.manifest, tuple(collected.notes)
+            if self.recipe.against is not None:
+                self.against = Against(self.recipe.against, self.executor, self.progress)
+                manifest, more = self.against.receive(manifest)
+                notes += more
             self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
             check_needs(self.recipe, self.store)
             self._write_plan(manifest)
-            chain = self._write_source(manifest, collected.notes)
+            chain = self._write_source(manifest, notes)
             if on_cost is not None:
                 on_cost(self.store.pending(all_needs(self.recipe)))
             self.store.prepare(pixel_needs(self.recipe))
             result = RunResult(self.folder.path, self.folder.path / "report" / "index.html", manifest)
-            result.notes = tuple(collected.notes)
+            result.notes = notes
             for item in self.recipe.steps:
                 manifest, chain, done = self._step(item, manifest, chain)
                 result.steps.append(done)
                 self.on_step(done)
+                if item.step.name == until:
+                    result.manifest = manifest
+                    return result
             manifest.write(self.folder.path / "manifest.parquet")
             write_table(self.folder.path / "rejected.parquet", self._all_rejected(manifest))
             if not result.page.exists():
@@ -125,6 +143,8 @@ class _Run:
             "source": {"kind": self.recipe.source.kind, "root": root}, "cache": str(self.cache.resolve()),
             "levels": dict(manifest.levels), "steps": steps, "versions": self.versions,
         }  # fmt: skip
+        if self.against is not None:
+            plan["against"] = str(self.against.path)
         write_json(self.folder.path / "plan.json", plan)
 
     def _write_source(self, manifest: Manifest, notes: tuple[str, ...]) -> str:
@@ -144,9 +164,11 @@ class _Run:
         fingerprint = {
             "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
             "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
-            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need not in _OF_THE_RUN},
+            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need not in OF_THE_RUN},
             "human": human.frame.to_json(orient="split"), "versions": self.versions,
         }  # fmt: skip
+        if self.against is not None:
+            fingerprint["against"] = self.against.key(item.step.needs)
         cached = self.folder.is_done(item.folder, fingerprint)
         if not cached:
             # The page tells of all steps: it goes before any of them changes, and is drawn when all are done.
@@ -163,29 +185,36 @@ class _Run:
             made, notes = self._call(item, manifest)
             decisions = Decisions.concat([made.stamped(item.step.name, item.order), human])
             write_table(path, decisions.frame)
+            path.with_name("evidence.parquet").unlink(missing_ok=True)
+            if made.evidence is not None:
+                write_table(path.with_name("evidence.parquet"), made.evidence)
         after, rejected = apply_decisions(manifest, decisions)
         self.rejected.append(rejected)
         if not cached:
             summary = self._summary(item, manifest, after)
             summary |= {"actions": _counts(decisions, rejected), "notes": notes}
             write_json(path.with_name("summary.json"), summary)
-            names = [f"{item.folder}/{name}" for name in ("decisions.parquet", "summary.json")]
-            self.folder.finish(item.folder, fingerprint, names)
+            names = ["decisions.parquet", "summary.json", *(["evidence.parquet"] if made.evidence is not None else [])]
+            self.folder.finish(item.folder, fingerprint, [f"{item.folder}/{name}" for name in names])
         summary = read_json(path.with_name("summary.json"))
         return after, json_digest([chain, file_digest(path)]), StepResult(summary, cached)
 
     def _call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
         """What the step returned, and what it warned of."""
-        values = {need: self.store.get(need, manifest) for need in item.step.needs if need not in _OF_THE_RUN}
+        values = {need: self.store.get(need, manifest) for need in item.step.needs if need not in OF_THE_RUN}
         if DECISIONS in item.step.needs:
             values[DECISIONS] = self._earlier(item.order)
         if STEPS_RUN in item.step.needs:
             values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
+        if EVIDENCE in item.step.needs:
+            values[EVIDENCE] = self._evidence(item.order)
+        reference = self.against.bound(item.step.needs) if self.against is not None else None
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             made = item.step(
-                manifest, Features(values, self.executor), item.params, step_rng(self.recipe.seed, item.step.name)
-            )
+                manifest, Features(values, self.executor, reference), item.params,
+                step_rng(self.recipe.seed, item.step.name),
+            )  # fmt: skip
         expected = Report if item.step.kind == "report" else Decisions
         if not isinstance(made, expected):
             raise CurateError(f"step {item.step.name!r} returned {type(made).__name__}, not {expected.__name__}")
@@ -198,6 +227,16 @@ class _Run:
             if item.order < order and item.step.kind == "step"
         ]
         return Decisions.concat(frames).frame
+
+    def _evidence(self, order: int) -> dict[str, pd.DataFrame]:
+        """The evidence of earlier steps by name; that of a step that stands twice is put together."""
+        found: dict[str, pd.DataFrame] = {}
+        for item in self.recipe.steps:
+            path = self.folder.path / item.folder / "evidence.parquet"
+            if item.order < order and path.exists():
+                parts = [found[item.step.name]] if item.step.name in found else []
+                found[item.step.name] = pd.concat([*parts, read_table(path)], ignore_index=True)
+        return found
 
     def _measure(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any]) -> None:
         report, notes = self._call(item, manifest)

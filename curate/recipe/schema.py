@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class RecipeParams(StrictParams):
     source: dict[str, Any]
     labels: dict[str, LabelParams] = {}
     embedder: dict[str, Any] = {"kind": "baseline"}
+    against: str | None = None  # a finished run: what it holds is compared with the source's images, and never changed
     steps: list[str | dict[str, Any]]
 
     @model_validator(mode="before")
@@ -90,6 +92,7 @@ class Recipe:
     steps: tuple[PlannedStep, ...]
     raw: Mapping[str, Any]
     origin: str
+    against: Path | None = None
 
     @property
     def levels(self) -> dict[str, str] | None:
@@ -121,20 +124,24 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"not valid YAML ({error})", file=path) from error
     if not isinstance(raw, dict):
         raise InputError("a recipe is a mapping", file=path, allowed="keys name, source, labels, steps, ...")
+    return make_recipe(raw, overrides, origin=str(path))
+
+
+def make_recipe(raw: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "recipe") -> Recipe:
+    """Check a recipe that is already a mapping; overrides and errors are those of `load_recipe`."""
+    if overrides:
+        raw = copy.deepcopy(dict(raw))
     for override in overrides:
         _override(raw, override)
-    return make_recipe(raw, origin=str(path))
-
-
-def make_recipe(raw: Mapping[str, Any], *, origin: str = "recipe") -> Recipe:
-    """Check a recipe that is already a mapping; raises InputError as `load_recipe` does."""
     top = _validate(TypeAdapter(RecipeParams), dict(raw), origin, "")
     kind = top.source.get("kind")
     if kind not in SOURCES:
         raise InputError(f"source.kind is {kind!r}. {nearest(str(kind), SOURCES)}", file=origin)
     source = _validate(TypeAdapter(SOURCES[kind].params), top.source, origin, "source")
     embedder = _validate(TypeAdapter(EmbedderParams), top.embedder, origin, "embedder")
-    return Recipe(top.name, top.seed, source, top.labels, embedder, _steps(top, origin), _plain(raw), origin)
+    against = Path(top.against).expanduser() if top.against is not None else None
+    steps = _steps(top, origin)
+    return Recipe(top.name, top.seed, source, top.labels, embedder, steps, _plain(raw), origin, against)
 
 
 def _steps(top: RecipeParams, origin: str) -> tuple[PlannedStep, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.core import columns as col
+from curate.core.errors import InputError, nearest
 from curate.report import numbers
 from curate.report.pictures import Picture, thumbnail
 from curate.report.runs import RunFolder, StepRecord
@@ -72,7 +75,9 @@ def reasons_of(run: RunFolder, step: StepRecord) -> list[Reason]:
         if key in shown:
             pairs = pc.any(pc.is_valid(parts[key]["related_id"])).as_py() and key[0] != col.ADD
             chosen[key] = _choose(parts[key], min(12, budget // 2) if pairs else min(24, budget))
-    gallery = _Gallery(run, [row for rows in chosen.values() for row in rows])
+    shown_rows = [row for rows in chosen.values() for row in rows]
+    wanted = {row[name] for row in shown_rows for name in ("image_id", "related_id") if row[name]}
+    gallery = _Gallery(run, wanted)
     return [_reason(key, parts[key], [gallery.example(row) for row in chosen.get(key, ())]) for key in keys]
 
 
@@ -104,23 +109,63 @@ def _reason(key: tuple[str, str], part: pa.Table, examples: list[Example]) -> Re
                   scores[np.isfinite(scores)], values, tuple(examples))  # fmt: skip
 
 
-class _Gallery:
-    """The pictures of the images that some decisions name; each is read once."""
+@dataclass(frozen=True)
+class PairSheet:
+    """Pairs of a table as a contact sheet: `examples` of `total`, thinned evenly."""
 
-    def __init__(self, run: RunFolder, rows: list[dict[str, Any]]) -> None:
-        wanted = {row[name] for row in rows for name in ("image_id", "related_id") if row[name]}
+    examples: tuple[Example, ...]
+    total: int
+
+
+def pair_sheet(run: RunFolder, table: pd.DataFrame, options: Mapping[str, Any]) -> PairSheet:
+    """The contact sheet of a figure of the kind `pairs`.
+
+    options: a, b: the columns of the two images; keep (optional): of the image that is kept in favour of the other;
+    order: the columns that pairs are sorted by before they are thinned at even steps; say: the columns told under each
+    pair; limit: pairs shown at most. Raises InputError for a column that the table lacks.
+    """
+    a, b, keep = options["a"], options["b"], options.get("keep")
+    say, order = list(options.get("say", ())), list(options.get("order", ()))
+    for name in (a, b, *([keep] if keep else []), *say, *order):
+        if name not in table.columns:
+            raise InputError(
+                f"the figure names a column that its table lacks. {nearest(name, map(str, table.columns))}"
+            )
+    table = table.sort_values([*order, a, b], kind="stable")
+    picked = np.linspace(0, len(table) - 1, min(int(options.get("limit", MAX_PICTURES)), len(table))).round()
+    rows = table.iloc[np.unique(picked.astype(np.int64))].to_dict("records")
+    gallery = _Gallery(run, {row[name] for row in rows for name in (a, b)})
+    examples = []
+    for row in rows:
+        kept = row[keep] if keep and isinstance(row[keep], str) else None
+        one, two = (row[b], row[a]) if kept == row[a] else (row[a], row[b])
+        roles = ("dropped", "kept") if kept is not None else ("one", "other")
+        kinds = {name: numbers.column_kind(name, table[name]) for name in say}
+        told = [f"{numbers.heading(name)} {numbers.write(row[name], kinds[name])}".replace("_", " ") for name in say]
+        examples.append(Example(gallery.picture(one), roles[0], gallery.picture(two), roles[1], None, ", ".join(told)))
+    return PairSheet(tuple(examples), len(table))
+
+
+class _Gallery:
+    """The pictures of some images; each is read once."""
+
+    def __init__(self, run: RunFolder, wanted: set[str]) -> None:
         self._known = run.look_up(sorted(wanted))
         self._root = run.root
+        missing = sorted(wanted - set(self._known))
+        self._against = run.look_up_against(missing) if missing else {}
         self._made: dict[str, Picture] = {}
 
     def picture(self, image_id: str) -> Picture:
         """The picture of one image, or a placeholder that says why there is none."""
         if image_id not in self._made:
-            known = self._known.get(image_id)
+            known, root = self._known.get(image_id), self._root
+            if known is None and image_id in self._against:
+                known, root = self._against[image_id]
             if known is None:
                 made = Picture(image_id, None, None, "not an image of the source")
             else:
-                uri, problem = thumbnail(self._root, known.get(col.PATH))
+                uri, problem = thumbnail(root, known.get(col.PATH))
                 made = Picture(image_id, known.get(col.IDENTITY), uri, problem)
             self._made[image_id] = made
         return self._made[image_id]
@@ -137,6 +182,8 @@ class _Gallery:
             other = self.picture(related) if related else None
             if action in (col.MOVE, col.MERGE) and row["new_value"]:
                 detail = f"to {row['new_value']}"
+            elif action == col.FLAG and row["new_value"]:
+                detail = f"suggested: {row['new_value']}"
         if row["source"] == col.HUMAN_SOURCE:
             role += " by a person"
         score = row["score"]

@@ -17,6 +17,7 @@ from curate.core.errors import CurateError
 from curate.core.files import write_text
 from curate.core.shapes import Figure
 from curate.report import numbers, words
+from curate.report.examples import PairSheet, pair_sheet
 from curate.report.figures import draw, note_of, series_names
 from curate.report.groups import GroupTables, group_tables
 from curate.report.numbers import PlainTable, plain_table, rates_first
@@ -32,6 +33,7 @@ class Drawn:
     title: str
     spec: str | None = None
     table: PlainTable | None = None
+    pairs: PairSheet | None = None
     note: str | None = None
     problem: str | None = None
     number: int = 0
@@ -41,7 +43,8 @@ class Drawn:
 class _Painter:
     """Draws figures with one set of colours and numbers them in order."""
 
-    def __init__(self, styles: Mapping[str, Style]) -> None:
+    def __init__(self, run: RunFolder, styles: Mapping[str, Style]) -> None:
+        self.run = run
         self.styles = styles
         self.count = 0
 
@@ -54,6 +57,8 @@ class _Painter:
             plain = plain_table(table, columns=columns, formats=options.get("formats"))
             return Drawn(figure.title, table=plain)
         try:
+            if figure.kind == "pairs":
+                return Drawn(figure.title, pairs=pair_sheet(self.run, table, figure.options))
             picture = draw(figure, table, self.styles)
         except (CurateError, TypeError, ValueError, KeyError) as error:
             return Drawn(figure.title, problem=str(error))  # one bad figure must not cost the reader the others
@@ -85,7 +90,7 @@ def render(run: RunFolder) -> str:
     figures = {step.name: [(figure, *_table(run, figure)) for figure in step.figures] for step in run.steps}
     names = [[str(name) for name in entry.removal["group"]] for entry in groups]
     names += series_names((f, table) for parts in figures.values() for f, table, _ in parts if table is not None)
-    paint = _Painter(assign_styles(names))
+    paint = _Painter(run, assign_styles(names))
     cards = step_cards(run)
     plots = {
         (card.step.name, at): paint.picture("Scores", picture)

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.core import columns as col
-from curate.core.errors import InputError
+from curate.core.errors import CurateError, InputError
 from curate.core.files import path_problem, read_json, read_table
 from curate.core.manifest import read_columns, text_array
 from curate.core.shapes import Figure
 
+#: What stands before the id of an image of the run held against, where a new image has the same id.
+AGAINST = "against:"
 _COUNTS = ("images_in", "images_out", "identities_in", "identities_out")
 
 
@@ -121,15 +123,32 @@ class RunFolder:
 
     def look_up(self, image_ids: list[str]) -> dict[str, dict[str, str | None]]:
         """Path and identity, as they went in, of those of the given images that the source has."""
-        table = self._source[0]
-        ids = text_array(table[col.IMAGE_ID])
-        rows = np.flatnonzero(pc.is_in(ids, value_set=pa.array(image_ids, ids.type)).to_numpy(zero_copy_only=False))
-        found = {name: table[name].take(rows).to_pylist() for name in (col.PATH, col.IDENTITY)
-                 if name in table.column_names}  # fmt: skip
-        return {
-            image: {name: values[at] for name, values in found.items()}
-            for at, image in enumerate(ids.take(pa.array(rows)).to_pylist())
-        }
+        return _look_up(self._source[0], image_ids)
+
+    def look_up_against(self, image_ids: list[str]) -> dict[str, tuple[dict[str, str | None], Path | None]]:
+        """Path and identity of images of the run that this one was held against, and its root; empty without one."""
+        if "against" not in self.plan:
+            return {}
+        other = Path(self.plan["against"])
+        try:
+            plan, (table, _) = read_json(other / "plan.json"), read_columns(other / "manifest.parquet")
+        except (CurateError, OSError):
+            return {}  # it was moved or removed since
+        root = (plan.get("source") or {}).get("root")
+        plain = {name.removeprefix(AGAINST): name for name in image_ids}
+        found = _look_up(table, sorted(plain))
+        return {plain[name]: (facts, Path(root) if root else None) for name, facts in found.items()}
+
+
+def _look_up(table: pa.Table, image_ids: list[str]) -> dict[str, dict[str, str | None]]:
+    ids = text_array(table[col.IMAGE_ID])
+    rows = np.flatnonzero(pc.is_in(ids, value_set=pa.array(image_ids, ids.type)).to_numpy(zero_copy_only=False))
+    found = {name: table[name].take(rows).to_pylist() for name in (col.PATH, col.IDENTITY)
+             if name in table.column_names}  # fmt: skip
+    return {
+        image: {name: values[at] for name, values in found.items()}
+        for at, image in enumerate(ids.take(pa.array(rows)).to_pylist())
+    }
 
 
 def read_run(path: Path | str) -> RunFolder:

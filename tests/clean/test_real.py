@@ -10,7 +10,7 @@ from curate.clean.near_duplicates import NearDuplicatesParams, near_duplicates
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, SerialExecutor
-from curate.images.facts import SHARD, ShardTask, facts_of_shard
+from curate.images.facts import FEATURES, SHARD, ShardTask, facts_of_shard
 from curate.search.hamming import pairs_within
 
 RNG = np.random.default_rng(0)
@@ -18,6 +18,7 @@ RNG = np.random.default_rng(0)
 
 def load(root: Path, names: tuple[str, ...], identity=lambda path: path.split("/")[0]):
     paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+    names = tuple(name for name in names if name in FEATURES)
     tasks = [ShardTask(str(root), tuple(paths[at : at + SHARD]), names) for at in range(0, len(paths), SHARD)]
     parts = [facts_of_shard(task) for task in tasks]
     ids = pd.array(paths, "str")
