@@ -36,7 +36,7 @@ class Augmenter:
     """
 
     def __init__(self, pipeline: str | Path | Mapping[str, Any]) -> None:
-        self.name, self.spec = _read(pipeline)
+        self.name, self.spec = read_pipeline(pipeline)
         self._compose: Any = _compose(self.spec, self.name)
 
     @property
@@ -75,7 +75,8 @@ def resized(pixels: np.ndarray, size: int | None) -> np.ndarray:
     return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _read(pipeline: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def read_pipeline(pipeline: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name and the mapping of a preset, a file or a mapping; nothing is built, so albumentations is not needed."""
     if isinstance(pipeline, Mapping):
         name, spec = "pipeline", dict(pipeline)
     else:

@@ -1,4 +1,4 @@
-"""A manifest as a torch dataset: pixels, identity, labels, mask and weight of each row; replicas are drawn on the way."""
+"""A manifest as a torch dataset: pixels, identity, labels, mask and weight of each row, replicas drawn on the way."""
 
 from __future__ import annotations
 

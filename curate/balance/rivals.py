@@ -221,7 +221,7 @@ BY_VECTORS: dict[str, Method] = {"herding": herding, "k_center": k_center}
 
 
 def labelsets(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The labelset of each row `(N,)` int64, numbered in order of the codes, -1 where a label is missing; their sizes."""
+    """The labelset of each row `(N,)`, numbered in order of the codes, -1 where a label is missing; their sizes."""
     known = (codes >= 0).all(axis=1)
     number = np.zeros(len(codes), dtype=np.int64)
     for column in codes.T:  # renumbered after each label, so that the products never pass 2^63

@@ -15,6 +15,7 @@ BUILTIN = (
     "curate.balance.imbalance",
     "curate.balance.oversample",
     "curate.balance.resample",
+    "curate.balance.training_batch",
     "curate.balance.weights",
     "curate.clean.calibrate",
     "curate.clean.duplicate_pairs",
