@@ -381,7 +381,7 @@ def _print_table(steps: list[Any], name: str, frame: Any) -> None:
         table.add_column(_plain(heading), justify="right" if numeric else "left", no_wrap=not numeric)
     for row in plain.rows:
         table.add_row(*map(_plain, row))
-    console.print(table, width=max(console.width, 9 * len(plain.headings)))
+    Console(width=max(console.width, 12 * len(plain.headings))).print(table)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
