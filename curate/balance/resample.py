@@ -77,8 +77,10 @@ def make_pool(manifest: Manifest, params: LimitParams, vectors: np.ndarray | Non
     for place, label in enumerate(labels):
         codes[:, place] = dense_codes(manifest.codes(label)[rows])
     identity = dense_codes(manifest.codes(col.IDENTITY)[rows])
-    cell = dense_codes(cells(manifest, crossed).codes.astype(np.int64)[rows])
-    return rows, Pool(codes, identity, cell, None if vectors is None else vectors[rows])
+    whole = cells(manifest, crossed)
+    here = whole.codes.astype(np.int64)[rows]
+    names = tuple(str(whole.categories[code]) for code in np.unique(here[here >= 0]).tolist())
+    return rows, Pool(codes, identity, dense_codes(here), None if vectors is None else vectors[rows], names)
 
 
 def limits_of(params: LimitParams, rows: int) -> Limits:

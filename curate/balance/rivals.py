@@ -20,13 +20,15 @@ class Pool:
     """What a method sees of N originals.
 
     codes: `(N, L)` int32, one column for each label, dense over 0..K-1, -1 missing. identity, cell: `(N,)` dense
-    codes, -1 missing. vectors: `(N, D)` float32 of unit length, a zero row where there is none; None without pixels.
+    codes, -1 missing; cell_names: of the codes of cells. vectors: `(N, D)` float32 of unit length, a zero row where
+    there is none; None without pixels.
     """
 
     codes: np.ndarray
     identity: np.ndarray
     cell: np.ndarray
     vectors: np.ndarray | None = None
+    cell_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -179,7 +181,8 @@ def quota(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     if (have < max(wanted, 1)).any():
         worst = int(have.argmin())
         raise InputError(
-            f"cell number {worst + 1} of {cells} has {int(have[worst])} identities with {limits.images} images or more",
+            f"the cell {pool.cell_names[worst] if pool.cell_names else worst} has {int(have[worst])} identities with "
+            f"{limits.images} images or more",
             value=f"{wanted or 'any'} identities x {limits.images} images",
             remedy="Ask for fewer images or identities, or merge cells",
         )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from curate.cli import app
+from curate.core.errors import CurateError
 from curate.core.manifest import read_manifest
 
 
-def curate(*words: object, cache: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CURATE_CACHE": str(cache), "COLUMNS": "200", "NO_ALBUMENTATIONS_UPDATE": "1"}
-    command = [sys.executable, "-m", "curate.cli", *map(str, words), "--workers", "1"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def curate(*words: object, cache: Path) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CURATE_CACHE", str(cache))
+        patch.setenv("COLUMNS", "200")
+        return CliRunner().invoke(app, [*map(str, words), "--workers", "1"])
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_imbalance_prints_json_and_keeps_a_run_folder(table: Path, tmp_path: Pat
     out = tmp_path / "run"
     words = ("imbalance", table, "--labels", "identity,gender,hat", "--out", out)
     done = curate(*words, "--json", cache=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output + repr(done.exception)
     rows = json.loads(done.stdout)
     assert [row["label"] for row in rows] == ["identity", "gender", "hat"]
     assert rows[0]["idr"] > 2
@@ -53,7 +55,7 @@ def test_balance_writes_a_manifest_and_resumes(table: Path, tmp_path: Path):
     words = ("balance", table, "--method", "idr", "--labels", "identity,gender,hat", "--target", 1.5, "--budget", 5000,
              "--seed", 3, "--out", out, "--compare")  # fmt: skip
     done = curate(*words, cache=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output + repr(done.exception)
     assert "random_over" in done.stdout
     plan = json.loads((out / "plan.json").read_text())
     assert plan["seed"] == 3
@@ -73,14 +75,14 @@ def test_balance_writes_a_manifest_and_resumes(table: Path, tmp_path: Path):
 def test_each_method_runs_by_its_name(table: Path, tmp_path: Path):
     done = curate("balance", table, "--method", "wider", "--keep", 0.3, "--labels", "identity,gender", "--out",
                   tmp_path / "run", cache=tmp_path)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output + repr(done.exception)
     assert len(read_manifest(tmp_path / "run" / "manifest.parquet")) == 90
     wrong = curate("balance", table, "--method", "widr", "--out", tmp_path / "x", cache=tmp_path)
-    assert wrong.returncode == 2
-    assert "Did you mean 'wider'" in wrong.stderr
+    assert isinstance(wrong.exception, CurateError)
+    assert "Did you mean 'wider'" in str(wrong.exception)
     unseen = curate("balance", table, "--method", "herding", "--out", tmp_path / "y", cache=tmp_path)
-    assert unseen.returncode == 2
-    assert "needs vectors" in unseen.stderr
+    assert isinstance(unseen.exception, CurateError)
+    assert "needs vectors" in str(unseen.exception)
 
 
 def test_a_run_with_pixels_shows_the_batch_and_becomes_files(tmp_path: Path):
@@ -88,12 +90,12 @@ def test_a_run_with_pixels_shows_the_batch_and_becomes_files(tmp_path: Path):
     done = curate("balance", "synthetic", "--labels", "identity,gender", "--set", "source.identities=10", "--set",
                   "source.images=5", "--set", "source.benchmark=0", "--method", "herding", "--images", 3, "--augment",
                   "light", "--out", run, cache=tmp_path)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output + repr(done.exception)
     page = (run / "report" / "index.html").read_text()
     assert "A training batch before and after" in page
     assert page.count("photograph</span>") > 20
     written = curate("materialise", run, "--out", files, "--augment", "light", "--size", 32, cache=tmp_path)
-    assert written.returncode == 0, written.stderr
+    assert written.exit_code == 0, written.output + repr(written.exception)
     made = read_manifest(files / "manifest.parquet", root=files / "images")
     assert all((files / "images" / path).is_file() for path in made.frame["path"])
     assert f"{len(made):,} files written" in written.stdout
