@@ -123,7 +123,7 @@ class ManifestDataset(Dataset):
         if self._transform is not None:
             image = self._transform(picture)
         else:
-            image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+            image = torch.from_numpy(picture).permute(2, 0, 1)  # a view: the batch copies it anyway
         return Sample(
             image,
             int(self.identity[index]) if there else -1,
