@@ -49,7 +49,7 @@ def obvious_loop(codes: np.ndarray, replicas: int, rng: np.random.Generator) -> 
 
 def measure() -> dict[str, float]:
     """Replicas per second of both, and their ratio; CPU time of this process, one thread."""
-    from curate.balance.oversample import draw_replicas
+    from curate.balance.draw import draw_replicas
 
     codes = label_codes()
     generator = lambda: np.random.Generator(np.random.PCG64(0))  # noqa: E731

@@ -21,7 +21,7 @@ _NAMES = {
     "load_recipe": "curate.recipe.schema",
     "run_recipe": "curate.recipe.run",
     "check_step": "curate.recipe.check",
-    "IDROversampler": "curate.balance.oversample",
+    "IDROversampler": "curate.balance.sampler",
 }
 
 __all__ = list(_NAMES)

@@ -2,245 +2,173 @@
 
 For each label the categories stand in slots in order of their counts. Categories of equal count form a bucket, a run of
 slots with one value and one last slot. A count that goes up by one swaps its category with the last of its bucket
-and moves that slot to the next bucket, so the order holds and the deciles are read off in four look-ups.
+and moves that slot to the next bucket, so the order holds and the deciles are read off in four look-ups. A label of few
+categories needs no buckets: the end of a run is found by looking.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numba
 import numpy as np
 
-#: Why the kernel returned.
-GOING, TARGET, CAP = 0, 1, 2
+#: Why the kernel returned: uniforms used up, target reached, a cap ended it, no progress for as long as was allowed.
+GOING, TARGET, CAP, STALL = 0, 1, 2, 3
+#: Up to so many categories a label goes without buckets.
+FEW = 16
+#: Columns of the slots.
+CATEGORY, BUCKET, COUNT = 0, 1, 2
+
+#: No allocation in the loop, so no counting of references either: that took most of the time.
+compiled = numba.njit(cache=True, _nrt=False, inline="always")
 
 
-@dataclass(frozen=True)
-class State:
-    """What the kernel keeps between blocks of draws; flat arrays over all labels, label l at `base[l]:base[l + 1]`.
-
-    codes: `(N, L)` int32, -1 missing. members: rows of each category in row order, category k at
-    `start[k]:start[k + 1]`.
-    slot_of, category_at, count_at, bucket_of: category -> slot; slot -> category, count and bucket.
-    place: `(N, L)` where each row stands in `members` (only under a cap).
-    last: slot of each bucket; free, n_free: buckets not in use. level, queue, head: for each label the categories
-    that had its smallest count when that count was reached, and how far they are used up.
-    low, high: `(L, 2)` the slots around D1 and D9, with the weight of the upper one. ratio: `(L,)` the IDR now.
-    left: `(N,)` replicas that each row may still have (empty: no cap). alive: rows of each category below the cap.
-    tree: Fenwick trees over the members of each label, to find the n-th row that is below the cap.
-    """
-
-    codes: np.ndarray
-    base: np.ndarray
-    start: np.ndarray
-    members: np.ndarray
-    place: np.ndarray
-    slot_of: np.ndarray
-    category_at: np.ndarray
-    count_at: np.ndarray
-    bucket_of: np.ndarray
-    last: np.ndarray
-    free: np.ndarray
-    n_free: np.ndarray
-    level: np.ndarray
-    queue: np.ndarray
-    head: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    low_weight: np.ndarray
-    high_weight: np.ndarray
-    ratio: np.ndarray
-    left: np.ndarray
-    alive: np.ndarray
-    tree: np.ndarray
-    tree_base: np.ndarray
-
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The arrays in the order that the kernel takes them."""
-        return tuple(getattr(self, name) for name in self.__dataclass_fields__)
-
-    def counts(self, label: int) -> np.ndarray:
-        """The count of each category of a label now, replicas included: int64."""
-        return self.count_at[self.slot_of[self.base[label] : self.base[label + 1]]]
+@compiled
+def _u(index):
+    # An index that numba knows not to be negative: no wrap-around to look for at each access.
+    return np.uint64(index)
 
 
-def make_state(codes: np.ndarray, cap: int | None = None) -> State:
-    """Lay out the counts of `codes` `(N, L)`; codes of label l run over 0..K_l - 1, each in use, -1 missing.
-
-    cap: replicas that one row may have at most; None: any number. Raises ValueError where a code is not in use.
-    """
-    codes = np.ascontiguousarray(codes, dtype=np.int32)
-    n, labels = codes.shape
-    sizes = [int(codes[:, label].max(initial=-1)) + 1 for label in range(labels)]
-    base = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    total = int(base[-1])
-    counts = np.concatenate(
-        [np.bincount(codes[:, i][codes[:, i] >= 0], minlength=k) for i, k in enumerate(sizes)] or [np.zeros(0)]
-    ).astype(np.int64)
-    if (counts == 0).any():
-        raise ValueError("codes must run over 0..K-1 with each in use: see curate.balance.pool.dense_codes")
-    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    members, place, tree_base = _members(codes, base, start, cap is not None)
-    slot_of, category_at, bucket_of = (np.zeros(total, dtype=np.int32) for _ in range(3))
-    last, free = np.zeros(total, dtype=np.int32), np.zeros(total, dtype=np.int32)
-    count_at, n_free = np.zeros(total, dtype=np.int64), np.zeros(labels, dtype=np.int64)
-    for label in range(labels):
-        lo, hi = base[label], base[label + 1]
-        _fill_slots(counts[lo:hi], lo, slot_of, category_at, count_at, bucket_of, last, free, n_free, label)
-    low, high = np.zeros((labels, 2), dtype=np.int64), np.zeros((labels, 2), dtype=np.int64)
-    low_weight, high_weight = np.zeros(labels), np.zeros(labels)
-    for label, size in enumerate(sizes):
-        low[label], low_weight[label] = _position(size, 0.1, base[label])
-        high[label], high_weight[label] = _position(size, 0.9, base[label])
-    capped = cap is not None
-    state = State(
-        codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free,
-        level=np.full(labels, -1, dtype=np.int64), queue=np.zeros(total, dtype=np.int32),
-        head=np.zeros(labels, dtype=np.int64), low=low, high=high, low_weight=low_weight,
-        high_weight=high_weight, ratio=np.ones(labels),
-        left=np.full(n if capped else 0, cap or 0, dtype=np.int32), alive=counts.copy(),
-        tree=_full_tree(tree_base) if capped else np.zeros(0, dtype=np.int32), tree_base=tree_base,
-    )  # fmt: skip
-    for label in range(labels):
-        state.ratio[label] = _ratio(label, base, count_at, low, high, low_weight, high_weight)
-    return state
+@compiled
+def lerp(a, b, t):
+    """Between a and b, as numpy.quantile goes: its two branches differ in the last bit."""
+    difference = np.float64(b - a)
+    if t >= 0.5:
+        return b - difference * (1 - t)
+    return a + difference * t
 
 
-def _members(codes: np.ndarray, base: np.ndarray, start: np.ndarray, capped: bool) -> tuple[np.ndarray, ...]:
-    """Rows by category, in row order; where each row stands there (only under a cap); where each label's rows begin."""
-    n, labels = codes.shape
-    members = np.empty(start[-1], dtype=np.int32)
-    place = np.full((n if capped else 0, labels), -1, dtype=np.int64)
-    tree_base = np.zeros(labels + 1, dtype=np.int64)
-    for label in range(labels):
-        known = np.flatnonzero(codes[:, label] >= 0)
-        ordered = known[np.argsort(codes[known, label], kind="stable")]
-        at = start[base[label]]
-        members[at : at + len(ordered)] = ordered
-        tree_base[label + 1] = at + len(ordered)
-        if capped:
-            place[ordered, label] = np.arange(at, at + len(ordered))
-    return members, place, tree_base
-
-
-def _position(size: int, quantile: float, at: int) -> tuple[tuple[int, int], float]:
-    """The two slots between which a decile lies and its weight, as numpy.quantile finds them."""
-    virtual = (size - 1) * np.float64(quantile)
-    below = int(np.floor(virtual))
-    if virtual >= size - 1:
-        return (at, at), 0.0
-    return (at + below, at + below + 1), float(virtual - below)
-
-
-def _full_tree(tree_base: np.ndarray) -> np.ndarray:
-    """Fenwick trees, one for each label, in which every member counts 1."""
-    tree = np.zeros(int(tree_base[-1]) + len(tree_base), dtype=np.int32)
-    for label in range(len(tree_base) - 1):
-        index = np.arange(1, tree_base[label + 1] - tree_base[label] + 1)
-        at = tree_base[label] + label
-        tree[at + index] = index & -index
-    return tree
+@compiled
+def ratio_of(label, slots, spots, weights):
+    """D9 / D1 of a label from the four slots around its deciles."""
+    place = _u(label)
+    first = lerp(
+        np.int64(slots[_u(spots[place, 0]), COUNT]), np.int64(slots[_u(spots[place, 1]), COUNT]), weights[place, 0]
+    )
+    ninth = lerp(
+        np.int64(slots[_u(spots[place, 2]), COUNT]), np.int64(slots[_u(spots[place, 3]), COUNT]), weights[place, 1]
+    )
+    return ninth / first
 
 
 @numba.njit(cache=True)
-def _fill_slots(counts, at, slot_of, category_at, count_at, bucket_of, last, free, n_free, label):
+def fill_slots(counts, label, base, slots, slot_of, last, free, n_free):
+    """Put the categories of a label in order of their counts, equals in category order, and form the buckets."""
+    at = base[label]
     order = np.argsort(counts, kind="mergesort")
     bucket = -1
     for slot in range(len(order)):
         category = order[slot]
         slot_of[at + category] = at + slot
-        category_at[at + slot] = at + category
-        count_at[at + slot] = counts[category]
-        if slot == 0 or counts[category] != count_at[at + slot - 1]:
+        slots[at + slot, CATEGORY] = at + category
+        slots[at + slot, COUNT] = counts[category]
+        if slot == 0 or counts[category] != slots[at + slot - 1, COUNT]:
             bucket += 1
-        bucket_of[at + slot] = at + bucket
+        slots[at + slot, BUCKET] = at + bucket
         last[at + bucket] = at + slot
     for spare in range(bucket + 1, len(order)):
         free[at + n_free[label]] = at + spare
         n_free[label] += 1
 
 
-@numba.njit(cache=True, inline="always")
-def _lerp(a, b, t):
-    # The two branches of numpy's own: they differ in the last bit.
-    difference = b - a
-    if t >= 0.5:
-        return b - difference * (1 - t)
-    return a + difference * t
-
-
-@numba.njit(cache=True, inline="always")
-def _ratio(label, base, count_at, low, high, low_weight, high_weight):
-    if base[label + 1] == base[label]:
-        return 1.0
-    first = _lerp(count_at[low[label, 0]], count_at[low[label, 1]], low_weight[label])
-    ninth = _lerp(count_at[high[label, 0]], count_at[high[label, 1]], high_weight[label])
-    return ninth / first
-
-
-@numba.njit(cache=True, inline="always")
-def _raise(category, label, base, slot_of, category_at, count_at, bucket_of, last, free, n_free):
-    """Add one to the count of a category; returns the slot whose count went up."""
-    slot = slot_of[category]
-    bucket = bucket_of[slot]
-    end = last[bucket]
-    other = category_at[end]
-    category_at[slot] = other
-    slot_of[other] = slot
-    category_at[end] = category
-    slot_of[category] = end
-    count = count_at[end] + 1
-    count_at[end] = count
-    alone = end == base[label] or bucket_of[end - 1] != bucket
-    if end + 1 < base[label + 1] and count_at[end + 1] == count:
-        bucket_of[end] = bucket_of[end + 1]
+@compiled
+def raise_count(category, label, base, slots, slot_of, last, free, n_free, spots, weights, ratio):
+    """Add one to the count of a category, and bring the label's ratio up to date."""
+    low, high = base[_u(label)], base[_u(label + 1)]
+    slot = np.int64(slot_of[_u(category)])
+    few = high - low <= FEW
+    if few:
+        count = slots[_u(slot), COUNT]
+        end = slot
+        while end + 1 < high and slots[_u(end + 1), COUNT] == count:
+            end += 1
+    else:
+        bucket = slots[_u(slot), BUCKET]
+        end = np.int64(last[_u(bucket)])
+    if end != slot:
+        other = slots[_u(end), CATEGORY]
+        slots[_u(slot), CATEGORY] = other
+        slot_of[_u(other)] = slot
+        slots[_u(end), CATEGORY] = category
+        slot_of[_u(category)] = end
+    count = slots[_u(end), COUNT] + 1
+    slots[_u(end), COUNT] = count
+    if few:
+        ratio[_u(label)] = ratio_of(label, slots, spots, weights)
+        return
+    alone = end == low or slots[_u(end - 1), BUCKET] != bucket
+    if end + 1 < high and slots[_u(end + 1), COUNT] == count:
+        slots[_u(end), BUCKET] = slots[_u(end + 1), BUCKET]
         if alone:
-            free[base[label] + n_free[label]] = bucket
-            n_free[label] += 1
+            free[_u(low + n_free[_u(label)])] = bucket
+            n_free[_u(label)] += 1
         else:
-            last[bucket] = end - 1
+            last[_u(bucket)] = end - 1
     elif not alone:
-        last[bucket] = end - 1
-        n_free[label] -= 1
-        fresh = free[base[label] + n_free[label]]
-        last[fresh] = end
-        bucket_of[end] = fresh
-    return end
+        last[_u(bucket)] = end - 1
+        n_free[_u(label)] -= 1
+        fresh = free[_u(low + n_free[_u(label)])]
+        last[_u(fresh)] = end
+        slots[_u(end), BUCKET] = fresh
+    place = _u(label)
+    if end == spots[place, 0] or end == spots[place, 1] or end == spots[place, 2] or end == spots[place, 3]:
+        ratio[place] = ratio_of(label, slots, spots, weights)
 
 
-@numba.njit(cache=True)
-def _rarest(label, base, slot_of, category_at, count_at, bucket_of, last, level, queue, head):
-    """The category of the smallest count, the first in order of equals.
+@compiled
+def sort(values, start, stop):
+    """Sort `values[start:stop]` where it stands: Shell, A High-Speed Sorting Procedure, 1959, with Ciura's gaps."""
+    gap = 1
+    while gap * 9 < (stop - start) * 4:
+        gap = gap * 9 // 4 + 1
+    while gap > 0:
+        for at in range(start + gap, stop):
+            value = values[_u(at)]
+            to = at
+            while to >= start + gap and values[_u(to - gap)] > value:
+                values[_u(to)] = values[_u(to - gap)]
+                to -= gap
+            values[_u(to)] = value
+        gap = gap * 4 // 9
 
-    Counts only go up, so nothing joins the smallest count once it is the smallest: its categories are listed once, in
-    order, and used up from the front.
+
+@compiled
+def rarest(label, base, slots, slot_of, last, alive, queue, ends):
+    """The category of the smallest count that may still be replicated, the first in order of equals; -1 for none.
+
+    A category is passed over only where caps let none of its rows be replicated. Counts only go up, so nothing joins
+    the smallest count once it is the smallest: its categories are listed once, in order, and used up from the front.
+    `ends[label]` is (first slot that is not passed over, count listed, head and end of the list in `queue`, last slot in
+    which a replica is of use).
     """
-    at = base[label]
-    if count_at[at] != level[label]:
-        size = last[bucket_of[at]] - at + 1
-        if size <= 16:
-            # A label of few categories comes to a new smallest count with each replica: no allocation here.
-            for slot in range(at, at + size):
-                category = category_at[slot]
-                place = slot
-                while place > at and queue[place - 1] > category:
-                    queue[place] = queue[place - 1]
-                    place -= 1
-                queue[place] = category
-        else:
-            queue[at : at + size] = np.sort(category_at[at : at + size])
-        level[label] = count_at[at]
-        head[label] = at
-    while True:
-        category = queue[head[label]]
-        if count_at[slot_of[category]] == level[label]:
-            return category
-        head[label] += 1
+    place = _u(label)
+    high = base[_u(label + 1)]
+    while ends[place, 0] < high:
+        at = ends[place, 0]
+        count = slots[_u(at), COUNT]
+        if count != ends[place, 1]:
+            stop = at + 1
+            if high - base[place] <= FEW:
+                while stop < high and slots[_u(stop), COUNT] == count:
+                    stop += 1
+            else:
+                stop = np.int64(last[_u(slots[_u(at), BUCKET])]) + 1
+            for slot in range(at, stop):
+                queue[_u(slot)] = slots[_u(slot), CATEGORY]
+            sort(queue, at, stop)
+            ends[place, 1], ends[place, 2], ends[place, 3] = count, at, stop
+        while ends[place, 2] < ends[place, 3]:
+            category = np.int64(queue[_u(ends[place, 2])])
+            if slots[_u(slot_of[_u(category)]), COUNT] == count and alive[_u(category)] > 0:
+                return category
+            ends[place, 2] += 1
+        # What is left at this count, if anything, can't be replicated any more.
+        while ends[place, 0] < high and slots[_u(ends[place, 0]), COUNT] == count:
+            ends[place, 0] += 1
+    return np.int64(-1)
 
 
-@numba.njit(cache=True)
-def _nth_alive(tree, at, size, rank):
+@compiled
+def nth_alive(tree, at, size, rank):
     """The place (0-based) of the alive member number `rank` (0-based) in the Fenwick tree of `size` at `at`."""
     step = 1
     while step * 2 <= size:
@@ -255,8 +183,9 @@ def _nth_alive(tree, at, size, rank):
     return place
 
 
-@numba.njit(cache=True)
-def _alive_before(tree, at, place):
+@compiled
+def alive_before(tree, at, place):
+    """How many members before `place` are alive."""
     total = 0
     while place > 0:
         total += tree[at + place]
@@ -264,64 +193,98 @@ def _alive_before(tree, at, place):
     return total
 
 
-@numba.njit(cache=True)
-def _retire(row, codes, base, start, place, alive, tree, tree_base):
-    """Take a row that reached its cap out of the draws of all its categories."""
-    for label in range(codes.shape[1]):
-        if codes[row, label] < 0:
+@compiled
+def _retire(row, cats, alive, left, places, tree, tree_base):
+    """Take a row that may have no more replicas out of the draws of all its categories."""
+    left[row] = 0
+    for label in range(cats.shape[1]):
+        if cats[row, label] < 0:
             continue
-        alive[base[label] + codes[row, label]] -= 1
+        alive[cats[row, label]] -= 1
         at = tree_base[label] + label
         size = tree_base[label + 1] - tree_base[label]
-        index = place[row, label] - tree_base[label] + 1
+        index = places[row, label] - tree_base[label] + 1
         while index <= size:
             tree[at + index] -= 1
             index += index & -index
 
 
-@numba.njit(cache=True)
+@compiled
+def spend(row, cats, alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base):
+    """Count a replica of a row against its caps, and retire the rows that reached one."""
+    left[row] -= 1
+    if left[row] == 0:
+        _retire(row, cats, alive, left, places, tree, tree_base)
+    for kind in range(groups.shape[1]):
+        group = groups[row, kind]
+        if group < 0:
+            continue
+        group_left[group] -= 1
+        if group_left[group] == 0:
+            for at in range(group_start[group], group_start[group + 1]):
+                if left[group_rows[at]] > 0:
+                    _retire(group_rows[at], cats, alive, left, places, tree, tree_base)
+
+
+@compiled
+def worst_label(ratio):
+    """The label with the largest ratio, the first of equals."""
+    worst = 0
+    for label in range(1, len(ratio)):
+        if ratio[_u(label)] > ratio[_u(worst)]:
+            worst = label
+    return worst
+
+
+@compiled
+def stalled(value, progress):
+    """Whether the largest ratio has had no new low for as long as allowed; progress: (lowest, replicas since, limit)."""
+    if value < progress[0]:
+        progress[0], progress[1] = value, 0.0
+        return False
+    progress[1] += 1.0
+    return progress[1] > progress[2]
+
+
+@compiled
 def draw(
     uniforms, target, rows, labels, ratios,
-    codes, base, start, members, place, slot_of, category_at, count_at, bucket_of, last, free, n_free, level,
-    queue, head, low, high, low_weight, high_weight, ratio, left, alive, tree, tree_base,
+    cats, base, start, members, slots, slot_of, last, free, n_free, queue, ends, spots, weights, ratio, progress,
+    alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base,
 ):  # fmt: skip
-    """Make one replica for each of `uniforms` until the target is reached or a cap ends it.
+    """Make one replica for each of `uniforms` until the target is reached or a cap or a stall ends it.
 
     Writes the original's row, the label that asked for it and that label's IDR before it. Returns how many were made
-    and why it ended (GOING: the uniforms are used up).
+    and why it ended (GOING: the uniforms are used up). The other arguments are those of `curate.balance.state.State`.
     """
-    n_labels = codes.shape[1]
+    n_labels = cats.shape[1]
+    capped = len(left) > 0
     for number in range(len(uniforms)):
-        worst = 0
-        for label in range(1, n_labels):
-            if ratio[label] > ratio[worst]:
-                worst = label
-        if ratio[worst] <= target:
+        worst = worst_label(ratio)
+        value = ratio[_u(worst)]
+        if value <= target:
             return number, TARGET
-        category = _rarest(worst, base, slot_of, category_at, count_at, bucket_of, last, level, queue, head)
-        size = alive[category]
-        if size == 0:
+        if stalled(value, progress):
+            return number, STALL
+        category = rarest(worst, base, slots, slot_of, last, alive, queue, ends)
+        if category < 0 or ends[_u(worst), 0] > ends[_u(worst), 4]:
             return number, CAP
-        rank = int(uniforms[number] * size)
-        at = start[category]
-        if size == start[category + 1] - at:
-            row = members[at + rank]
-        else:
+        size = np.int64(alive[_u(category)])
+        rank = np.int64(uniforms[_u(number)] * size)
+        at = start[_u(category)]
+        if capped and size != start[category + 1] - at:
             tree_at = tree_base[worst] + worst
-            rank += _alive_before(tree, tree_at, at - tree_base[worst])
-            row = members[tree_base[worst] + _nth_alive(tree, tree_at, tree_base[worst + 1] - tree_base[worst], rank)]
-        rows[number] = row
-        labels[number] = worst
-        ratios[number] = ratio[worst]
+            rank += alive_before(tree, tree_at, at - tree_base[worst])
+            at = tree_base[worst]
+            rank = nth_alive(tree, tree_at, tree_base[worst + 1] - at, rank)
+        row = np.int64(members[_u(at + rank)])
+        rows[_u(number)] = row
+        labels[_u(number)] = worst
+        ratios[_u(number)] = value
         for label in range(n_labels):
-            code = codes[row, label]
-            if code >= 0:
-                category = base[label] + code
-                slot = _raise(category, label, base, slot_of, category_at, count_at, bucket_of, last, free, n_free)
-                if slot == low[label, 0] or slot == low[label, 1] or slot == high[label, 0] or slot == high[label, 1]:
-                    ratio[label] = _ratio(label, base, count_at, low, high, low_weight, high_weight)
-        if len(left):
-            left[row] -= 1
-            if left[row] == 0:
-                _retire(row, codes, base, start, place, alive, tree, tree_base)
+            category = np.int64(cats[_u(row), _u(label)])
+            if category >= 0:
+                raise_count(category, label, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
+        if capped:
+            spend(row, cats, alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base)
     return len(uniforms), GOING

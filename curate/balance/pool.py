@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
+from curate.core.groups import cells
 from curate.core.manifest import Manifest
 
 
@@ -25,13 +30,56 @@ def split_rows(manifest: Manifest, split: str | None) -> np.ndarray:
 
 
 def check_labels(manifest: Manifest, labels: tuple[str, ...]) -> None:
-    """Raise InputError unless each of `labels` is the identity or a declared label, named once."""
-    allowed = (col.IDENTITY, *manifest.labels)
+    """Raise InputError unless each of `labels` is named once, and is the identity, a declared label or a joint label.
+
+    A joint label is named by its parts, as in `gender/ethnicity`: its categories are the cells.
+    """
     for name in labels:
-        if name not in allowed:
-            raise InputError(f"the manifest has no label {name!r}. {nearest(name, allowed)}")
+        parts_of(manifest, name)
     if len(set(labels)) < len(labels):
         raise InputError("a label is named twice", value=list(labels))
+
+
+def parts_of(manifest: Manifest, name: str) -> tuple[str, ...]:
+    """The labels that a label's name stands for: itself, or the parts of a joint one. Raises InputError if unknown."""
+    allowed = (col.IDENTITY, *manifest.labels)
+    if name in allowed:
+        return (name,)
+    parts = tuple(name.split("/"))
+    for part in parts:
+        if part not in allowed:
+            raise InputError(f"the manifest has no label {part!r}. {nearest(part, allowed)}")
+    return parts
+
+
+def label_column(manifest: Manifest, name: str) -> pd.Categorical:
+    """The values `(N,)` of a label, or the cells of a joint one, as a categorical in sorted order."""
+    parts = parts_of(manifest, name)
+    return manifest.frame[name].array if len(parts) == 1 else cells(manifest, parts)
+
+
+def empty_cells(manifest: Manifest, labels: Sequence[str], rows: np.ndarray) -> dict[str, str]:
+    """For each joint label with a cell that none of `rows` is in, though they have each of its parts: those cells.
+
+    Five are named, the others counted. Labels of more cells than images are left out: most of theirs must be empty.
+    """
+    found = {}
+    for label in labels:
+        parts = parts_of(manifest, label)
+        if len(parts) < 2:
+            continue
+        columns = [label_column(manifest, part) for part in parts]
+        there = [np.unique(column.codes[rows][column.codes[rows] >= 0]) for column in columns]
+        if np.prod([len(codes) for codes in there], dtype=np.float64) > len(rows):
+            continue
+        known = set(label_column(manifest, label)[rows].dropna().unique())
+        names = ["/".join(cell) for cell in itertools.product(*(
+            column.categories[codes] for column, codes in zip(columns, there, strict=True)))]  # fmt: skip
+        empty = [name for name in names if name not in known]
+        if empty:
+            more = f" and {len(empty) - 5:,} more" if len(empty) > 5 else ""
+            found[label] = ", ".join(empty[:5]) + more
+    return found
 
 
 def dense_codes(codes: np.ndarray) -> np.ndarray:
@@ -41,3 +89,14 @@ def dense_codes(codes: np.ndarray) -> np.ndarray:
     used[codes[there]] = True
     number = np.cumsum(used, dtype=np.int32) - 1
     return np.where(there, number[codes], np.int32(-1)).astype(np.int32)
+
+
+def joint_codes(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Codes `(N,)` of the combinations of several labels' codes that occur, in order; -1 where one is missing: int32."""
+    joint = np.zeros(len(columns[0]), dtype=np.int64)
+    missing = np.zeros(len(joint), dtype=bool)
+    for column in columns:
+        missing |= column < 0
+        # Numbered anew at each step, so that many labels can't overflow.
+        joint = np.unique(joint * (int(column.max(initial=0)) + 1) + np.maximum(column, 0), return_inverse=True)[1]
+    return dense_codes(np.where(missing, -1, joint))

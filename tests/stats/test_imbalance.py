@@ -53,7 +53,7 @@ def test_two_categories_hide_a_rare_one():
 
 def test_level_counts():
     assert measure.measures([7] * 4) == {
-        "idr": 1, "max_min": 1, "mean_ir": 1, "gini": 0, "normalised_entropy": 1, "effective_number": 4
+        "idr": 1, "max_min": 1, "mean_ir": 1, "cvir": 0, "gini": 0, "normalised_entropy": 1, "effective_number": 4
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_count_is_refused(counts):
 
 
 @pytest.mark.parametrize("name", ["emotions", "flags", "birds", "cal500"])
-def test_irlbl_and_mean_ir_of_the_reference_package(real_data, name):
+def test_irlbl_mean_ir_and_scumble_of_the_reference_package(real_data, name):
     folder = real_data / "testvectors-multilabel"
     expected = json.loads((folder / "mldr_reference_measures.json").read_text())[name]
     with open(folder / f"Y_{name}.csv", newline="") as handle:
@@ -85,3 +85,47 @@ def test_irlbl_and_mean_ir_of_the_reference_package(real_data, name):
     assert counts.tolist() == [label["count"] for label in expected["labels"]]
     assert measure.irlbl(counts) == pytest.approx([label["IRLbl"] for label in expected["labels"]], rel=1e-14)
     assert measure.mean_ir(counts) == pytest.approx(expected["measures"]["meanIR"], rel=1e-14)
+    ratios = np.array([label["IRLbl"] for label in expected["labels"]])
+    assert measure.cvir(counts) == pytest.approx(ratios.std(ddof=1) / ratios.mean(), rel=1e-14)
+    scumble = measure.scumble(counts, [np.where(column > 0, place, -1) for place, column in enumerate(matrix.T)])
+    assert scumble.mean() == pytest.approx(expected["measures"]["scumble"], rel=1e-12)
+    assert scumble.std(ddof=1) / scumble.mean() == pytest.approx(expected["measures"]["scumble.cv"], rel=1e-12)
+    for place, label in enumerate(expected["labels"]):
+        assert scumble[matrix[:, place] > 0].mean() == pytest.approx(label["SCUMBLE"], rel=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 9))
+def test_scumble_against_its_definition(n, labels, seed):
+    rng = np.random.default_rng(seed)
+    columns = [place * 5 + rng.integers(0, 5, n) for place in range(labels)]
+    columns = [np.where(rng.random(n) < 0.2, -1, column) for column in columns]
+    counts = sum(np.bincount(column[column >= 0], minlength=20) for column in columns)
+    for row, found in enumerate(measure.scumble(counts, columns)):
+        ratios = [counts.max() / counts[column[row]] for column in columns if column[row] >= 0]
+        wanted = 1 - np.prod(ratios) ** (1 / len(ratios)) / np.mean(ratios) if ratios else 0.0
+        assert found == pytest.approx(wanted, abs=1e-12)
+
+
+def test_scumble_of_rows_whose_categories_are_alike_is_zero():
+    assert measure.scumble([5, 5], [np.array([0, 1, -1]), np.array([1, 0, -1])]).tolist() == [0, 0, 0]
+    assert measure.scumble([], []).tolist() == []
+
+
+def test_cvir_of_one_and_of_no_category():
+    assert measure.cvir([3]) == 0
+    assert np.isnan(measure.cvir([0]))
+    assert measure.cvir([4, 1]) == pytest.approx(np.std([1, 4], ddof=1) / 2.5)
+
+
+def test_effective_sample_size():
+    assert measure.effective_sample_size([1, 1, 1, 1]) == 4
+    assert measure.effective_sample_size([4, 0, 0]) == 1
+    assert measure.effective_sample_size([3, 1]) == 1.6
+
+
+@pytest.mark.parametrize("quantile", ["inverted_cdf", "hazen", "nearest"])
+def test_idr_by_another_definition(quantile):
+    counts = [1, 2, 3, 5, 8, 13]
+    wanted = np.quantile(counts, 0.9, method=quantile) / np.quantile(counts, 0.1, method=quantile)
+    assert measure.idr(counts, quantile) == wanted == measure.measures(counts, quantile)["idr"]
