@@ -31,11 +31,10 @@ def decode_only(root: str, paths: tuple[str, ...]) -> int:
 
 def pixels(workers: int, images: int) -> dict[str, float]:
     """Images per second of bare decoding, and of decoding + pHash + quality."""
-    from curate.images.facts import ShardTask, facts_of_shard
-
     from curate.collect import SOURCES
     from curate.core import columns as col
     from curate.core.shapes import SerialExecutor
+    from curate.images.facts import ShardTask, facts_of_shard
     from curate.recipe.execute import LocalExecutor
     from curate.recipe.features import SHARD
 

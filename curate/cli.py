@@ -152,7 +152,7 @@ def imbalance(
 @app.command()
 def balance(
     source: SourceName,
-    method: Annotated[str, typer.Option("--method", help="idr, or a rival: see --compare.")] = "idr",
+    method: Annotated[str, typer.Option("--method", help="idr, idr_lookahead, or a rival: see --compare.")] = "idr",
     labels: Labels = None,
     target: Annotated[float | None, typer.Option("--target", help="IDR of each label at most (idr).")] = None,
     budget: Annotated[int | None, typer.Option("--budget", help="Replicas at most.")] = None,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.oversample import draw_replicas
+from curate.balance.draw import draw_replicas
 from curate.balance.resample import LimitParams, limits_of, make_pool
 from curate.balance.rivals import BY_LABELS, BY_VECTORS, Method, Pool
 from curate.core import columns as col
@@ -18,8 +18,9 @@ from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, report, step_rng
 from curate.stats import imbalance as measure
 
-#: The table as it is, and the project's own method, by name.
-NONE, IDR = "none", "idr"
+#: The table as it is, and the project's own method with its two ways to choose, by name.
+NONE, IDR, LOOKAHEAD = "none", "idr", "idr_lookahead"
+OURS = (NONE, IDR, LOOKAHEAD)
 TABLE = "balance/rivals"
 
 
@@ -50,10 +51,10 @@ def rivals_by_vectors(manifest: Manifest, features: Features, params: RivalParam
 
 def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, vectors: np.ndarray | None) -> Report:
     known: dict[str, Method] = BY_LABELS | (BY_VECTORS if vectors is not None else {})
-    names = params.methods or (NONE, IDR, *known)
+    names = params.methods or (*OURS, *known)
     for name in names:
-        if name not in (NONE, IDR, *known):
-            raise InputError("no such method", value=name, allowed=", ".join((NONE, IDR, *known)))
+        if name not in (*OURS, *known):
+            raise InputError("no such method", value=name, allowed=", ".join((*OURS, *known)))
     rows, pool = make_pool(manifest, params, vectors)
     labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
     limits = limits_of(params, len(rows))
@@ -66,8 +67,9 @@ def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, 
         try:
             if name == NONE:
                 times = np.ones(len(pool), dtype=np.int64)
-            elif name == IDR:
-                drawn = draw_replicas(pool.codes, params.target, limits.budget, own)
+            elif name in OURS:
+                choice = "lookahead" if name == LOOKAHEAD else "uniform"
+                drawn = draw_replicas(pool.codes, params.target, limits.budget, own, choice=choice)
                 times = 1 + np.bincount(drawn.rows, minlength=len(pool))
             else:
                 with warnings.catch_warnings():
@@ -89,13 +91,12 @@ def outcome(pool: Pool, times: np.ndarray, labels: tuple[str, ...]) -> dict[str,
     """One row of the table: what `times` `(N,)` makes of the pool."""
     kept = times > 0
     there = pool.identity[kept & (pool.identity >= 0)]
-    total = times.sum(dtype=np.float64)
     figures: dict[str, Any] = {
         "images": int(kept.sum()),
         "identities": len(np.unique(there)),
         "replicas": int((times[kept] - 1).sum()),
         "samples": int(times.sum()),
-        "distinct": float(total**2 / (times.astype(np.float64) ** 2).sum()) if total else 0.0,
+        "distinct": measure.effective_sample_size(times),
         "most_copies": int(times.max(initial=0)),
     }
     for place, label in enumerate(labels):

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from curate.balance.oversample import DEFAULT_BUDGET
-from curate.balance.pool import check_labels, dense_codes, split_rows
+from curate.balance.draw import DEFAULT_BUDGET
+from curate.balance.pool import check_labels, dense_codes, label_column, split_rows
 from curate.balance.replicas import replica_decisions
 from curate.balance.rivals import BY_LABELS, BY_VECTORS, Limits, Pool
 from curate.core import columns as col
@@ -75,7 +75,7 @@ def make_pool(manifest: Manifest, params: LimitParams, vectors: np.ndarray | Non
     rows = np.flatnonzero(split_rows(manifest, params.split) & manifest.originals())
     codes = np.empty((len(rows), len(labels)), dtype=np.int32)
     for place, label in enumerate(labels):
-        codes[:, place] = dense_codes(manifest.codes(label)[rows])
+        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
     identity = dense_codes(manifest.codes(col.IDENTITY)[rows])
     whole = cells(manifest, crossed)
     here = whole.codes.astype(np.int64)[rows]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.balance.pool import joint_codes
 from curate.core.errors import InputError, MissingExtra
 
 
@@ -225,13 +226,8 @@ BY_VECTORS: dict[str, Method] = {"herding": herding, "k_center": k_center}
 
 def labelsets(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The labelset of each row `(N,)`, numbered in order of the codes, -1 where a label is missing; their sizes."""
-    known = (codes >= 0).all(axis=1)
-    number = np.zeros(len(codes), dtype=np.int64)
-    for column in codes.T:  # renumbered after each label, so that the products never pass 2^63
-        number = number * (int(column.max(initial=0)) + 1) + np.maximum(column, 0)
-        number[known] = np.unique(number[known], return_inverse=True)[1]
-    sizes = np.bincount(number[known]) if known.any() and codes.shape[1] else np.zeros(0, dtype=np.int64)
-    return np.where(known & (codes.shape[1] > 0), number, -1), sizes
+    sets = joint_codes(list(codes.T))
+    return sets, np.bincount(sets[sets >= 0])
 
 
 def places(group: np.ndarray, key: np.ndarray) -> np.ndarray:

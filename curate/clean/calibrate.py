@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.clean.near_duplicates import textured
+from curate.clean.confirmed import ConfirmParams, confirmed_pairs, textured
+from curate.clean.known_copies import known_copies
 from curate.core import columns as col
-from curate.core.errors import InputError, nearest
 from curate.core.manifest import Manifest
-from curate.core.shapes import Features, Figure, Report, StrictParams, report
-from curate.images.alter import ALTERATIONS, STRENGTHS
-from curate.search.confirm import correlate_pairs
-from curate.search.hamming import pairs_between
+from curate.core.shapes import Executor, Features, Figure, Report, StrictParams, report
+from curate.images.alter import ALTERATIONS
 from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 
-#: What every copy is made of; `unaltered` is the image itself, which tells what the set holds already.
-UNALTERED = "unaltered"
-_LOOSEST_DISTANCE = 16
-_CORRELATIONS = tuple(round(0.80 + 0.01 * at, 2) for at in range(20))
-#: Images of one task: each is read once, altered, written and measured.
-_TASK = 32
+_LOOSEST_DISTANCE = 12
+_CORRELATIONS = tuple(round(0.9 + 0.005 * at, 3) for at in range(20))
+_FACTS = ("phash", "phash_mirror", "thumbnail")
 
 
 class DuplicateCalibrationParams(StrictParams):
@@ -34,179 +28,142 @@ class DuplicateCalibrationParams(StrictParams):
 
     precision: Annotated[float, Field(gt=0, lt=1)] = 0.99  # wanted share of true pairs among the confirmed ones
     sample: Annotated[int, Field(ge=1, le=20_000)] = 400  # images of which copies are made
-    compared: Annotated[int, Field(ge=1)] = 100_000  # images that the copies are compared with, at most
+    compared: Annotated[int, Field(ge=1)] = 50_000  # images that the copies are compared with, at most
     alterations: tuple[str, ...] = tuple(ALTERATIONS)  # names of `curate.images.alter.ALTERATIONS`
     strength: str = "medium"  # light, medium or strong
-    prevalence: Annotated[float, Field(gt=0, le=1)] = 0.05  # share of the images that are copies, for the precision
-    known_correlation: Annotated[float, Field(gt=0, le=1)] = 0.95  # two images that correlate so well as they are and
-    known_distance: Annotated[int, Field(ge=0)] = 6  # lie no more bits apart count as copies that the set holds already
-    mirrored: bool = True  # as in `near_duplicates`
+    known: Annotated[float, Field(gt=0, le=1)] = 0.965  # two images that agree so well as they are count as copies
+    prevalence: Annotated[float, Field(gt=0, le=1)] | None = None  # pairs of copies per image; null: the known ones
+    mirrored: bool = True  # as in `near_duplicates`; and crops
+    crops: bool = True
 
 
 class _Found(NamedTuple):
-    """Pairs of a query (a copy, or a sampled image itself) and an image: each `(P,)`."""
+    """Pairs, each `(P,)`: of a copy and an image, or of two images."""
 
     query: np.ndarray
     image: np.ndarray
     distance: np.ndarray
     similarity: np.ndarray
 
+    def where(self, mask: np.ndarray) -> _Found:
+        """The pairs of a mask."""
+        return _Found(*(part[mask] for part in self))
 
-@report("duplicate_calibration", needs=("phash", "phash_mirror", "thumbnail", "decoded", "pixels"))
+    def passed(self, row: Mapping[str, Any]) -> np.ndarray:
+        """Mask of the pairs confirmed at the thresholds of a row."""
+        return (self.distance <= row["max_distance"]) & (self.similarity >= row["min_correlation"])
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What was compared: for each copy its alteration and its own image; how many images took part, and of how many."""
+
+    alteration: np.ndarray
+    source: np.ndarray
+    sampled: int
+    compared: int
+    images: int
+
+
+@report("duplicate_calibration", needs=("phash", "phash_mirror", "thumbnail", "decoded"))
 def duplicate_calibration(
     manifest: Manifest, features: Features, params: DuplicateCalibrationParams, rng: np.random.Generator
 ) -> Report:
     """Measure on altered copies of the images themselves which thresholds find copies, and choose some.
 
-    Of `sample` images each alteration makes one copy, which is compared with all images (or `compared` of them), as is
-    the sampled image itself. Recall: the share of copies confirmed with their own original. A false pair is a query
-    confirmed with another image. Two images whose pixels are equal, or which unaltered are within `known_distance` and
-    `known_correlation`, may well be copies that the set holds already: they and their copies count neither way, and
-    how many they are is said.
+    Of `sample` images each alteration makes one copy. The copies are compared with all images (or `compared` of them),
+    and these with each other. Recall: the share of copies confirmed with their own original. A false pair: a copy
+    confirmed with another image, or two images confirmed with each other. But two images that agree to `known` as they
+    are may well be copies which the set holds already: their pair, and those of their copies, count neither way.
 
     Table `calibration/thresholds`, one row for each max_distance and min_correlation: recall; false_match_rate, the
-    share of comparisons of different photographs that are confirmed; precision = p R / (p R + F / 2), p being
-    `prevalence`, R the recall and F the expected number of false pairs of one image with all others. 95% intervals
-    (Wilson 1927; fewer than 10: Clopper and Pearson 1934) count a sampled image once however many of its copies err.
-    Table `calibration/alterations`: recall of each alteration at the chosen thresholds. Document `calibration/chosen`:
-    the parameters chosen: of those with the wanted precision (as estimated, not its lower limit) the highest
-    recall, then the strictest; where none has it, the most precise.
+    share of comparisons of different photographs that are confirmed (of copies with images, or of images with each
+    other, whichever is higher); precision = p R / (p R + F / 2), R being the recall, F the expected number of false
+    pairs of one image with all others, and p `prevalence`, the pairs of copies per image. 95% intervals (Wilson 1927;
+    fewer than 10: Clopper and Pearson 1934) count an image once however often it errs. Table
+    `calibration/alterations`: recall of each alteration at the chosen thresholds. Document `calibration/chosen`: the
+    parameters chosen: of those with the wanted precision (as estimated, not its lower limit) the highest recall,
+    then the strictest; where none has it, the most precise.
     Raises InputError for an unknown alteration or strength.
     """
-    _check(params)
     usable = np.flatnonzero(
         (features["decoded"]["reason"] == 0) & manifest.originals() & textured(features["thumbnail"])
     )
     if len(usable) > params.compared:
         usable = np.sort(rng.choice(usable, params.compared, replace=False))
-    sample = np.sort(rng.choice(len(usable), min(params.sample, len(usable)), replace=False))
-    seed = int(rng.integers(2**62))
-    made = _copies(manifest, usable[sample], features, params, seed)
-    found = _search(usable, features, made, params)
-    alteration, source = made["alteration"], sample[made["image"]] if len(sample) else made["image"]
-    pixels = features["pixels"][usable]
-    found, known = _without_known(found, alteration, source, pixels, params)
-    table = _thresholds(found, alteration, source, max(len(manifest), 2), len(usable), params)
+    drawn = np.sort(rng.choice(len(usable), min(params.sample, len(usable)), replace=False))
+    paths = manifest.frame[col.PATH].take(usable[drawn]).tolist() if len(drawn) else []
+    made = known_copies(
+        manifest.root or "", paths, params.alterations, params.strength, _FACTS, int(rng.integers(2**62)),
+        features.executor,
+    )  # fmt: skip
+    source = drawn[made["image"]] if len(drawn) else made["image"]
+    sample = _Sample(made["alteration"], source, len(np.unique(source)), len(usable), len(manifest))
+    images = {name: features[name][usable] for name in _FACTS}
+    copies, pairs = _search(images, made, params, features.executor)
+    copies, pairs, known = _without_known(copies, pairs, sample, params.known)
+    prevalence = params.prevalence or max(known, 1) / max(len(usable), 1)
+    table = _thresholds(copies, pairs, sample, prevalence)
     chosen = _choose(table, params.precision)
     table["chosen"] = np.arange(len(table)) == chosen
-    return _report(table, chosen, _by_alteration(found, alteration, source, table, chosen), known, params, len(usable))
-
-
-def _check(params: DuplicateCalibrationParams) -> None:
-    for name in params.alterations:
-        if name not in ALTERATIONS:
-            raise InputError(f"there is no alteration {name!r}. {nearest(name, ALTERATIONS)}")
-    if params.strength not in STRENGTHS:
-        raise InputError("unknown strength", value=params.strength, allowed=", ".join(STRENGTHS))
-
-
-def _copies(
-    manifest: Manifest, rows: np.ndarray, features: Features, params: DuplicateCalibrationParams, seed: int
-) -> dict[str, np.ndarray]:
-    """The facts of every copy that could be made, its alteration (index, -1: unaltered) and its image (of `rows`)."""
-    paths = manifest.frame[col.PATH].take(rows).tolist() if len(rows) else []
-    tasks = [(str(manifest.root), tuple(enumerate(paths))[at : at + _TASK], seed) for at in range(0, len(paths), _TASK)]
-    make = partial(_copies_of_task, alterations=params.alterations, strength=params.strength)
-    parts = list(features.executor.map(make, tasks))
-    names = ("phash", "phash_mirror", "thumbnail", "decoded", "alteration", "image")
-    if not parts:
-        empty = {name: features[name][:0] for name in names[:4]}
-        return {**empty, "alteration": np.zeros(0, np.int64), "image": np.zeros(0, np.int64)}
-    made = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    unaltered = {name: features[name][rows] for name in names[:4]}
-    unaltered |= {"alteration": np.full(len(rows), -1), "image": np.arange(len(rows))}
-    return {name: np.concatenate([made[name], unaltered[name]]) for name in names}
-
-
-def _copies_of_task(
-    task: tuple[str, tuple[tuple[int, str], ...], int], *, alterations: tuple[str, ...], strength: str
-) -> dict[str, np.ndarray]:
-    """Copies are written as files and read back, so that what is measured is what a run would meet."""
-    import tempfile
-
-    from curate.images.decode import decode, read_bytes
-    from curate.images.facts import ShardTask, facts_of_shard
-
-    root, images, seed = task
-    names, alteration, image = [], [], []
-    with tempfile.TemporaryDirectory(prefix="curate-calibration-") as folder:
-        for number, path in images:
-            pixels = decode(read_bytes(root, path)[1]).pixels
-            if pixels is None:
-                continue
-            for at, name in enumerate(alterations):
-                # The copy depends on the seed, its image's place in the sample and the alteration alone.
-                rng = np.random.default_rng((seed, number, list(ALTERATIONS).index(name)))
-                names.append(f"{number}-{at}.jpg")
-                Path(folder, names[-1]).write_bytes(ALTERATIONS[name].file(pixels, strength, rng))
-                alteration.append(at)
-                image.append(number)
-        facts = facts_of_shard(ShardTask(folder, tuple(names), ("phash", "phash_mirror", "thumbnail", "decoded")))
-    return {**facts, "alteration": np.array(alteration, np.int64), "image": np.array(image, np.int64)}
+    return _report(table, chosen, _by_alteration(copies, sample, table.iloc[chosen]), known, prevalence, params, sample)
 
 
 def _search(
-    usable: np.ndarray, features: Features, made: dict[str, np.ndarray], params: DuplicateCalibrationParams
-) -> _Found:
-    """Every pair of a query and an image at the loosest thresholds; a sampled image is no pair with itself."""
-    thumbnails = np.concatenate([made["thumbnail"], features["thumbnail"][usable]])
-    parts = []
-    for name in ("phash", "phash_mirror")[: 2 if params.mirrored else 1]:
-        query, image, distance = pairs_between(
-            made[name], features["phash"][usable], _LOOSEST_DISTANCE, features.executor
-        )
-        turned = np.full(len(query), name == "phash_mirror")
-        score = correlate_pairs(thumbnails, image + len(made[name]), query, turned, features.executor)
-        good = score >= np.float32(_CORRELATIONS[0])
-        parts.append((query[good], image[good], distance[good], score[good].astype(np.float64)))
-    found = _Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    # Of a pair found both ways the higher similarity counts, as in the step.
-    order = np.lexsort((-found.similarity, found.image, found.query))
-    found = _Found(*(part[order] for part in found))
-    again = (found.query[1:] == found.query[:-1]) & (found.image[1:] == found.image[:-1])
-    return _Found(*(part[np.append(True, ~again)[: len(order)]] for part in found))
+    images: Mapping[str, np.ndarray], made: Mapping[str, np.ndarray], params: DuplicateCalibrationParams,
+    executor: Executor,
+) -> tuple[_Found, _Found]:  # fmt: skip
+    """At the loosest thresholds, every pair of a copy and an image, and every pair of two images."""
+    loosest = ConfirmParams(
+        max_distance=_LOOSEST_DISTANCE, min_correlation=_CORRELATIONS[0], mirrored=params.mirrored, crops=params.crops
+    )
+    n = len(images["phash"])
+    both = {name: np.concatenate([images[name], made[name]]) for name in _FACTS}
+    mirror = both["phash_mirror"] if params.mirrored else None
+    new = np.arange(len(both["phash"])) >= n
+    image, copy, *more = confirmed_pairs(
+        both["phash"], mirror, both["thumbnail"], loosest, executor, new=new, between=True
+    )
+    mirror = images["phash_mirror"] if params.mirrored else None
+    pairs = confirmed_pairs(images["phash"], mirror, images["thumbnail"], loosest, executor)
+    return _Found(copy - n, image, *more), _Found(*pairs)
 
 
-def _without_known(
-    found: _Found, alteration: np.ndarray, source: np.ndarray, pixels: np.ndarray, params: DuplicateCalibrationParams
-) -> tuple[_Found, int]:
-    """The pairs without those of two images that are copies already, and how many such pairs of images there are."""
-    own = source[found.query] == found.image
-    plain = alteration[found.query] < 0
-    equal = (pixels[source[found.query]] == pixels[found.image]).all(axis=1)
-    n = len(pixels)
-    key = source[found.query] * n + found.image
-    alike = plain & (found.similarity >= params.known_correlation) & (found.distance <= params.known_distance)
-    one, two = np.divmod(np.unique(key[~own & (equal | alike)]), n)
-    known = np.unique(np.concatenate([one * n + two, two * n + one]))
-    left = np.where(own, ~plain, ~np.isin(key, known))
-    return _Found(*(part[left] for part in found)), len(known) // 2
+def _without_known(copies: _Found, pairs: _Found, sample: _Sample, known: float) -> tuple[_Found, _Found, int]:
+    """The pairs without those of images that are copies of each other already, and how many such pairs there are."""
+    alike = pairs.similarity >= known
+    n = sample.compared
+    keys = pairs.query[alike] * n + pairs.image[alike]  # query < image
+    source = sample.source[copies.query]
+    key = np.minimum(source, copies.image) * n + np.maximum(source, copies.image)
+    return copies.where(~np.isin(key, keys)), pairs.where(~alike), int(alike.sum())
 
 
-def _thresholds(
-    found: _Found, alteration: np.ndarray, source: np.ndarray, images: int, compared: int,
-    params: DuplicateCalibrationParams,
-) -> pd.DataFrame:  # fmt: skip
-    own = source[found.query] == found.image
-    copies, queries = int((alteration >= 0).sum()), len(alteration)
-    sampled = len(np.unique(source))
-    comparisons = queries * max(compared - 1, 1)
+def _thresholds(copies: _Found, pairs: _Found, sample: _Sample, prevalence: float) -> pd.DataFrame:
+    source = sample.source[copies.query]
+    own = source == copies.image
+    made, n = len(sample.source), sample.compared
     rows = []
     for max_distance in range(0, _LOOSEST_DISTANCE + 1, 2):
         for correlation in _CORRELATIONS:
-            passed = (found.distance <= max_distance) & (found.similarity >= correlation)
-            hits = int((passed & own).sum())
+            row = {"max_distance": max_distance, "min_correlation": correlation}
+            passed, alike = copies.passed(row), pairs.passed(row)
             wrong = passed & ~own
-            rows.append(
-                {"max_distance": max_distance, "min_correlation": correlation,
-                 **_recall(hits, copies, sampled),
-                 **_false(int(wrong.sum()), len(np.unique(source[found.query[wrong]])), sampled, comparisons)}
-            )  # fmt: skip
+            touched = np.unique(np.concatenate([pairs.query[alike], pairs.image[alike]]))
+            rates = (
+                _false(int(wrong.sum()), len(np.unique(source[wrong])), sample.sampled, made * max(n - 1, 0)),
+                _false(int(alike.sum()), len(touched), n, n * (n - 1) // 2),
+            )
+            rows.append({
+                **row, **_recall(int((passed & own).sum()), made, sample.sampled),
+                "false_of_copies": int(wrong.sum()), "false_of_images": int(alike.sum()),
+                **{name: max(rate[name] for rate in rates) for name in rates[0]},
+            })  # fmt: skip
     table = pd.DataFrame(rows)
-    each = max(images - 1, 1) / 2  # false pairs of one image with all others, each counted for two images
+    each = max(sample.images - 1, 1) / 2  # a false pair belongs to two images
     for end, recall, rate in (("", "recall", "false_match_rate"), ("_low", "recall_low", "false_match_rate_high"),
                               ("_high", "recall_high", "false_match_rate_low")):  # fmt: skip
-        true = params.prevalence * table[recall]
+        true = prevalence * table[recall]
         table[f"precision{end}"] = (true / (true + each * table[rate])).where(true > 0)
     return table
 
@@ -218,14 +175,14 @@ def _recall(hits: int, copies: int, sampled: int) -> dict[str, Any]:
     return {"copies": copies, "found": hits, "recall": hits / copies, "recall_low": low, "recall_high": high}
 
 
-def _false(pairs: int, affected: int, sampled: int, comparisons: int) -> dict[str, Any]:
-    """The rate of false pairs; its interval is that of the share of sampled images with any, times pairs of each."""
+def _false(pairs: int, affected: int, images: int, comparisons: int) -> dict[str, float]:
+    """The rate of false pairs; its interval is that of the share of images with any, times the pairs of each."""
     each = pairs / affected if affected else 1.0
-    low, high = wilson(affected, sampled) if affected >= MIN_ERRORS else (0.0, upper_bound(affected, sampled))
-    scale = each * sampled / max(comparisons, 1)
+    low, high = wilson(affected, images) if affected >= MIN_ERRORS else (0.0, upper_bound(affected, images))
+    scale = each * images / max(comparisons, 1)
     return {
-        "comparisons": comparisons, "false_pairs": pairs, "false_match_rate": pairs / max(comparisons, 1),
-        "false_match_rate_low": low * scale, "false_match_rate_high": min(high * scale, 1.0),
+        "false_match_rate": pairs / max(comparisons, 1), "false_match_rate_low": low * scale,
+        "false_match_rate_high": min(high * scale, 1.0),
     }  # fmt: skip
 
 
@@ -244,22 +201,18 @@ def _choose(table: pd.DataFrame, wanted: float) -> int:
     return int(order["at"].iloc[0])
 
 
-def _by_alteration(
-    found: _Found, alteration: np.ndarray, source: np.ndarray, table: pd.DataFrame, chosen: int
-) -> dict[int, tuple[int, int]]:
+def _by_alteration(copies: _Found, sample: _Sample, best: pd.Series) -> dict[int, tuple[int, int]]:
     """For each alteration the copies made and those found at the chosen thresholds."""
-    best = table.iloc[chosen]
-    passed = (found.distance <= best["max_distance"]) & (found.similarity >= best["min_correlation"])
-    hit = found.query[passed & (source[found.query] == found.image)]
+    hit = copies.query[copies.passed(best) & (sample.source[copies.query] == copies.image)]
     return {
-        int(at): (int((alteration == at).sum()), int((alteration[hit] == at).sum()))
-        for at in np.unique(alteration[alteration >= 0])
+        int(at): (int((sample.alteration == at).sum()), int((sample.alteration[hit] == at).sum()))
+        for at in np.unique(sample.alteration)
     }
 
 
 def _report(
-    table: pd.DataFrame, chosen: int, counts: dict[int, tuple[int, int]], known: int,
-    params: DuplicateCalibrationParams, compared: int,
+    table: pd.DataFrame, chosen: int, counts: dict[int, tuple[int, int]], known: int, prevalence: float,
+    params: DuplicateCalibrationParams, sample: _Sample,
 ) -> Report:  # fmt: skip
     best = table.iloc[chosen]
     distance, correlation = int(best["max_distance"]), float(best["min_correlation"])
@@ -286,8 +239,8 @@ def _report(
         ),
         summary={"max_distance": distance, "min_correlation": correlation, "recall": float(best["recall"]),
                  "precision": float(best["precision"]), "precision_low": float(best["precision_low"]),
-                 "false pairs": int(best["false_pairs"])},
-        notes=tuple(_notes(best, known, params, compared)),
+                 "prevalence": float(prevalence)},
+        notes=tuple(_notes(best, known, prevalence, params, sample)),
         documents={"calibration/chosen": {
             "params": {"max_distance": distance, "min_correlation": correlation},
             "wanted_precision": params.precision, "precision": _number(best["precision"]),
@@ -300,21 +253,23 @@ def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _notes(best: pd.Series, known: int, params: DuplicateCalibrationParams, compared: int) -> Iterator[str]:
+def _notes(
+    best: pd.Series, known: int, prevalence: float, params: DuplicateCalibrationParams, sample: _Sample
+) -> Iterator[str]:
     if not best["copies"]:
         yield "No image could be altered: the thresholds are the strictest, and nothing is known of them"
         return
     reached = "reach" if best["precision"] >= params.precision else "come nearest to, and miss,"
     yield (
-        f"The thresholds chosen, at most {best['max_distance']:.0f} bits and a correlation of at least "
-        f"{best['min_correlation']:.2f}, {reached} a precision of {params.precision:g} where {params.prevalence:g} of "
-        f"the images are copies: {best['precision']:.4f} is estimated, and at least {best['precision_low']:.2f} is "
-        f"certain at 95%; recall {best['recall']:.3f} on {best['copies']:,.0f} copies, {best['false_pairs']:,.0f} "
-        f"false pairs in {best['comparisons']:,.0f} comparisons with {compared:,} images"
+        f"The thresholds chosen, at most {best['max_distance']:.0f} bits and an agreement of at least "
+        f"{best['min_correlation']:.3f}, {reached} a precision of {params.precision:g} where there are "
+        f"{prevalence:.2g} pairs of copies per image: {best['precision']:.4f} is estimated, and at least "
+        f"{best['precision_low']:.2f} is certain at 95%; recall {best['recall']:.3f} on {best['copies']:,.0f} copies. "
+        f"False pairs: {best['false_of_copies']:,.0f} of copies with {sample.compared:,} images, and "
+        f"{best['false_of_images']:,.0f} of these with each other"
     )
     if known:
         yield (
-            f"{known:,} pairs of images with equal pixels, or within {params.known_distance} bits and a correlation of "
-            f"{params.known_correlation:g} as they are, count as copies that the set holds already; look at them "
-            "before you trust the rate of false matches"
+            f"{known:,} pairs of images agree to {params.known:g} or more as they are and count as copies that the set "
+            "holds already: look at them before you trust the rate of false matches"
         )

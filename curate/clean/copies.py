@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ PAIR_COLUMNS = (
     "image_id_a", "image_id_b", "kind", "method", "distance", "similarity", "same_identity", "keep",
 )  # fmt: skip
 
+#: Beside them in the evidence: labels in which the two images differ, as `age: 24 / 26; gender: f / m`, or null.
+CONFLICTS = "conflicts"
+
 #: How the two images of a pair stand to each other; only SAME lets one of them be dropped.
 RELATIONS = ("same", "other_identity", "unknown_identity", "other_split", "other_dataset")
 SAME, OTHER, UNKNOWN, SPLIT, DATASET = range(len(RELATIONS))
@@ -34,7 +38,8 @@ class Population:
 
     ids: `(N + M,)`. identity, dataset, split: codes `(N + M,)` int64, -1 where missing, the same for both sets. old:
     mask of the M images, which are compared with the N but not with each other, and never dropped or flagged.
-    Against another set dataset and split are not compared: the new images are to join what it holds.
+    Against another set dataset and split are not compared: the new images are to join what it holds. labels: of the
+    manifest, null for old images.
     """
 
     ids: pa.Array
@@ -44,6 +49,7 @@ class Population:
     split: np.ndarray
     originals: np.ndarray
     old: np.ndarray
+    labels: Mapping[str, pd.Categorical]
 
     @property
     def cell(self) -> np.ndarray:
@@ -64,7 +70,7 @@ def population(manifest: Manifest, features: Features) -> Population:
     if features.reference is None:
         nothing = np.zeros(n, dtype=bool)
         return Population(manifest.ids, identity, names, codes(col.DATASET), codes(col.SPLIT), manifest.originals(),
-                          nothing)  # fmt: skip
+                          nothing, _labels(manifest, 0))  # fmt: skip
     other = features.reference[0]
     theirs = other.frame[col.IDENTITY].cat.categories
     names = manifest.frame[col.IDENTITY].cat.categories.union(theirs)
@@ -75,7 +81,19 @@ def population(manifest: Manifest, features: Features) -> Population:
     return Population(
         pa.concat_arrays([manifest.ids, other.ids]), np.concatenate([mine, yours]), names, one, one,
         np.concatenate([manifest.originals(), other.originals()]), np.repeat([False, True], [n, m]),
+        _labels(manifest, m),
     )  # fmt: skip
+
+
+def _labels(manifest: Manifest, more: int) -> dict[str, pd.Categorical]:
+    """Every label but the identity, with nulls behind it for so many rows more."""
+    names = (name for name in manifest.labels if name != col.IDENTITY)
+    return {
+        name: pd.Categorical.from_codes(
+            np.append(manifest.codes(name), np.full(more, -1)), categories=manifest.frame[name].cat.categories
+        )
+        for name in names
+    }
 
 
 def stacked(features: Features, name: str) -> np.ndarray:
@@ -243,7 +261,7 @@ def evidence(
     similarity: Any,
     kept: np.ndarray,
 ) -> pd.DataFrame:
-    """Pairs as a table of PAIR_COLUMNS in order of their ids, `image_id_a` before `image_id_b`.
+    """Pairs as a table of PAIR_COLUMNS and CONFLICTS in order of their ids, `image_id_a` before `image_id_b`.
 
     kept: the row of each pair's image that is kept in favour of the other, -1 for none. `same_identity` is null where
     an identity is missing.
@@ -263,8 +281,22 @@ def evidence(
         "similarity": np.broadcast_to(np.asarray(similarity, dtype=np.float64), n),
         "same_identity": pd.arrays.BooleanArray((people.identity[i] == people.identity[j]) & ~unknown, unknown),
         "keep": pd.array(people.ids.take(pa.array(kept, mask=kept < 0)), "str"),
+        CONFLICTS: pd.array(_conflicts(people, a, b), "str"),
     })  # fmt: skip
     return table.take(np.lexsort((rank[b], rank[a]))).reset_index(drop=True)
+
+
+def _conflicts(people: Population, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What labels each pair differs in, as text; None where none. A missing label differs from nothing."""
+    told = np.full(len(a), None, dtype=object)
+    for name, values in people.labels.items():
+        one, two = values.codes[a], values.codes[b]
+        rows = np.flatnonzero((one >= 0) & (two >= 0) & (one != two))
+        texts = values.categories.to_numpy(dtype=object)
+        for row in rows.tolist():  # one turn for each contradiction
+            text = f"{name}: {texts[one[row]]} / {texts[two[row]]}"
+            told[row] = text if told[row] is None else f"{told[row]}; {text}"
+    return told
 
 
 def _find(i: np.ndarray, j: np.ndarray, one: np.ndarray, two: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.clean.copies import PAIR_COLUMNS
+from curate.clean.copies import CONFLICTS, PAIR_COLUMNS
 from curate.clean.exact_duplicates import BYTES, PIXELS
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, StrictParams, report
@@ -37,21 +37,24 @@ def duplicate_pairs(
     hash, or what the method measures (0 for equal images); similarity: the measure that confirmed it, at most 1;
     same_identity: null where an identity is missing; keep: the one of the two that is kept, null where both stay or
     neither does. A near copy of an image that went as an exact copy is listed with the image that stayed for it.
+    Table `duplicates/conflicts`: the pairs that differ in labels of the recipe, and in which.
     """
     parts = [features["evidence"][name] for name in STEPS if name in features["evidence"]]
     table = _once(parts)
     # A person, or a later step, may have decided otherwise than the step that kept one image for the other.
     first, second = (_stays(table[name], manifest, features) for name in ("image_id_a", "image_id_b"))
     table["keep"] = table["keep"].where((first != second) & table["keep"].notna())
+    conflicts = table.loc[table[CONFLICTS].notna(), [*PAIR_COLUMNS[:3], CONFLICTS]].reset_index(drop=True)
+    table = table[list(PAIR_COLUMNS)]
     bad = features["decoded"]["reason"]
     figures = ()
     if len(table) and params.shown:
         options = {"a": "image_id_a", "b": "image_id_b", "keep": "keep", "order": ["kind", "similarity"],
                    "say": ["kind", "distance", "similarity"], "limit": params.shown}  # fmt: skip
         figures = (Figure("pairs", "pairs", "Pairs side by side", options),)
-    return Report(
-        tables={"pairs": table}, figures=figures, summary=_summary(table), notes=tuple(_notes(table, manifest, bad))
-    )
+    tables = {"pairs": table, "duplicates/conflicts": conflicts}
+    notes = tuple(_notes(table, conflicts, manifest, bad))
+    return Report(tables=tables, figures=figures, summary=_summary(table), notes=notes)
 
 
 def _once(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -63,7 +66,7 @@ def _once(parts: list[pd.DataFrame]) -> pd.DataFrame:
     table = table.drop_duplicates(["image_id_a", "image_id_b"]).sort_values(
         ["image_id_a", "image_id_b"], kind="stable", ignore_index=True
     )
-    return table.astype(dict.fromkeys(texts, "category"))
+    return table.astype({**dict.fromkeys(texts, "category"), "same_identity": "boolean"})
 
 
 def _stays(ids: pd.Series, manifest: Manifest, features: Features) -> np.ndarray:
@@ -82,11 +85,17 @@ def _summary(table: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _notes(table: pd.DataFrame, manifest: Manifest, bad: np.ndarray) -> Iterator[str]:
+def _notes(table: pd.DataFrame, conflicts: pd.DataFrame, manifest: Manifest, bad: np.ndarray) -> Iterator[str]:
     if two := int((~table["same_identity"]).fillna(False).sum()):
         yield (
             f"{two:,} pairs show one photograph under two identities: at least one label is wrong. None of these pairs "
             "drops an image; flags name both sides and, where something speaks for it, an identity"
+        )
+    if len(conflicts):
+        said = conflicts[CONFLICTS].str.findall(r"(?:^|; )([^:;]+): ").explode().value_counts().sort_index()
+        yield (
+            f"{len(conflicts):,} pairs of copies contradict each other in a label: "
+            + ", ".join(f"{name} {count:,}" for name, count in said.items())
         )
     if bad.any():
         rows = np.flatnonzero(bad)
@@ -99,6 +108,6 @@ _EMPTY = pd.DataFrame(
         name: pd.Series(
             dtype={"distance": "float64", "similarity": "float64", "same_identity": "boolean"}.get(name, "str")
         )
-        for name in PAIR_COLUMNS
+        for name in (*PAIR_COLUMNS, CONFLICTS)
     }
 ).astype({"kind": "category", "method": "category"})

@@ -7,6 +7,10 @@ import numpy as np
 #: Side of the small grey square that hashes and thumbnails come from, pixels.
 SIDE = 32
 _LOW = 8
+#: From where to where the windows of `window_hashes` reach, across and down, as shares of the side.
+_REACHES = ((0.0, 1.0), (0.0, 0.9), (0.05, 0.95), (0.1, 1.0), (0.0, 0.8), (0.1, 0.9), (0.2, 1.0))
+#: Top, bottom, left and right of each window, as shares of the sides: `(49, 4)`. The first is the whole image.
+WINDOWS = np.array([(*down, *across) for down in _REACHES for across in _REACHES])
 
 
 def small_grey(image: np.ndarray) -> np.ndarray:
@@ -36,9 +40,14 @@ def phash_of_small(small: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
     waves = np.matmul(np.matmul(low, small.astype(np.float64)), low.T)
     if mirrored:
         waves[:, :, 1::2] *= -1  # mirroring turns the sign of the odd horizontal waves and changes nothing else
-    waves = np.round(waves, 6).reshape(len(small), _LOW * _LOW)
-    bits = np.packbits(waves > np.median(waves, axis=1, keepdims=True), axis=1)
-    return np.ascontiguousarray(bits).view(">u8").reshape(-1).astype(np.uint64)
+    return _above_median(np.round(waves, 6).reshape(len(small), _LOW * _LOW))
+
+
+def _above_median(waves: np.ndarray) -> np.ndarray:
+    """Which of 64 values are above their median: `(N, 64)` -> `(N,)` uint64, the first value in the highest bit."""
+    # The median lies between the 32nd and the 33rd: what is above it is what is above the 32nd.
+    middle = np.sort(waves, axis=1)[:, 31:32]
+    return np.packbits(waves > middle, axis=1).view(">u8").reshape(-1).astype(np.uint64)
 
 
 def phash(images: list[np.ndarray]) -> np.ndarray:
@@ -52,3 +61,35 @@ def _dct_rows() -> np.ndarray:
     """The first 8 rows of the unnormalised DCT-II matrix of size 32: `(8, 32)` float64."""
     place = np.arange(SIDE)
     return 2 * np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * place + 1) / (2 * SIDE))
+
+
+def window_hashes(small: np.ndarray) -> np.ndarray:
+    """pHash of each of WINDOWS: small grey squares `(N, 32, 32)` uint8 -> `(N, 49)` uint64.
+
+    What a crop is compared with: a part of a photograph has nearly the hash that the crop of that part has. The
+    integrals of the cosines over the window take the place of resampling; the rest is as in `phash_of_small`.
+    """
+    from curate.images.kernels import windowed_waves
+
+    small = np.ascontiguousarray(small)
+    result = np.empty((len(small), len(WINDOWS)), np.uint64)
+    for start in range(0, len(small), 256):
+        part = small[start : start + 256]
+        waves = windowed_waves(part, _reach_rows())
+        result[start : start + len(part)] = _above_median(waves.reshape(-1, _LOW * _LOW)).reshape(len(part), -1)
+    return result
+
+
+def _reach_rows() -> np.ndarray:
+    """Integrals of the first 8 cosines of each of _REACHES over each of 32 pixels: `(7, 8, 32)` float32."""
+    wave, pixel = np.arange(_LOW)[:, None], np.arange(SIDE)
+    rows = []
+    for start, end in _REACHES:
+        low, high = np.clip(pixel, start * SIDE, end * SIDE), np.clip(pixel + 1, start * SIDE, end * SIDE)
+        turn = np.pi * wave / ((end - start) * SIDE)
+        flat = wave == 0
+        integral = (np.sin(turn * (high - start * SIDE)) - np.sin(turn * (low - start * SIDE))) / np.where(
+            flat, 1, turn
+        )
+        rows.append(np.where(flat, high - low, integral) / (end - start))
+    return np.array(rows, np.float32)

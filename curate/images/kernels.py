@@ -127,3 +127,35 @@ def grey_and_spread(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     grey = grey_of(image)
     edges, variance = spread(grey)
     return grey, edges, variance
+
+
+@njit(cache=True, nogil=True)
+def windowed_waves(small: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Waves of windows of small squares, whole numbers: (`(N, S, S)` uint8, `(R, W, S)`) -> `(N, R, R, W, W)` float32.
+
+    Rounded, so that the sums' rounding can't turn the bits of an image without waves.
+    """
+    n, side = small.shape[0], small.shape[1]
+    reaches, low = rows.shape[0], rows.shape[1]
+    result = np.empty((n, reaches, reaches, low, low), np.float32)
+    down = np.empty(side, np.float32)
+    turned = np.ascontiguousarray(rows.transpose(2, 0, 1)).reshape(side, reaches * low)
+    total = np.empty(reaches * low, np.float32)
+    for image in range(n):
+        for vertical in range(reaches):
+            for u in range(low):
+                down[:] = 0.0
+                for y in range(side):
+                    weight = rows[vertical, u, y]
+                    if weight != 0.0:
+                        for x in range(side):
+                            down[x] += weight * np.float32(small[image, y, x])
+                total[:] = 0.0
+                for x in range(side):
+                    value = down[x]
+                    for c in range(reaches * low):
+                        total[c] += value * turned[x, c]
+                for horizontal in range(reaches):
+                    for v in range(low):
+                        result[image, vertical, horizontal, u, v] = np.rint(total[horizontal * low + v])
+    return result

@@ -15,6 +15,8 @@ from curate.recipe.features import Progress
 from curate.recipe.run import Listener, RunResult, run_recipe
 from curate.recipe.schema import Recipe, make_recipe
 
+#: Parameters of `near_duplicates` that a calibration must share.
+_MEASURED = ("mirrored", "crops")
 #: A step with the parameters that the user gave; those that are None keep their defaults.
 StepWithParams = tuple[str, Mapping[str, Any]]
 
@@ -78,7 +80,13 @@ def run_duplicates(
     if calibrate:
         if fixed := {"max_distance", "min_correlation"} & set(near):
             raise CurateError(f"--calibrate chooses {', '.join(sorted(fixed))}: leave one of the two out")
-        steps.insert(0, ("duplicate_calibration", {**near, "precision": precision}))
+        steps.insert(
+            0,
+            (
+                "duplicate_calibration",
+                {**{key: value for key, value in near.items() if key in _MEASURED}, "precision": precision},
+            ),
+        )
         first = verb_recipe("duplicates", source, steps, overrides, against=against)
         run_recipe(first, out, until="duplicate_calibration", **{**more, "on_step": None})
         chosen = read_json(out / "calibration" / "chosen.json")
@@ -118,21 +126,23 @@ def run_balance(
 ) -> RunResult:
     """Balance a source by one method, and measure it before and after: `curate balance`.
 
-    method: `idr` (the step `oversample`), or a rival of it. limits: labels, budget, keep, images, identities, for the
+    method: `idr` or `idr_lookahead` (the step `oversample`), or a rival of it. limits: labels, budget, keep, images, identities, for the
     method and the comparison. compare: put all methods in one table first; those that look at vectors are among them
     where the source has pixels. more: as `run_recipe` takes it. Raises InputError for an unknown method.
     """
+    from curate.balance.compare import IDR, LOOKAHEAD
     from curate.balance.rivals import BY_LABELS, BY_VECTORS
 
     given = {key: value for key, value in (limits or {}).items() if value is not None}
     labels = given.get("labels")
     shared = {key: given[key] for key in ("labels", "budget") if key in given}
-    if method == "idr":
-        balancing: StepWithParams = ("oversample", {**shared, "target": target})
+    if method in (IDR, LOOKAHEAD):
+        choice = "lookahead" if method == LOOKAHEAD else None
+        balancing: StepWithParams = ("oversample", {**shared, "target": target, "choice": choice})
     elif method in BY_LABELS | BY_VECTORS:
         balancing = ("resample" if method in BY_LABELS else "resample_by_vectors", {**given, "method": method})
     else:
-        raise InputError(f"no method {method!r}. {nearest(method, ('idr', *BY_LABELS, *BY_VECTORS))}")
+        raise InputError(f"no method {method!r}. {nearest(method, (IDR, LOOKAHEAD, *BY_LABELS, *BY_VECTORS))}")
     pixels = getattr(recognise(source), "root", None) is not None or recognise(source).kind == "synthetic"
     steps: list[StepWithParams] = [balancing, ("imbalance", {"labels": labels})]
     if compare:
@@ -145,5 +155,6 @@ def run_balance(
 
 def _labelled(labels: Sequence[str] | None, overrides: Sequence[str]) -> list[str]:
     """The overrides, with the labels that the verb was given declared to the recipe."""
-    declared = [name for name in labels or () if name != col.IDENTITY]
-    return [*([f"labels=[{', '.join(declared)}]"] if declared else []), *overrides]
+    parts = dict.fromkeys(part for name in labels or () for part in name.split("/") if part != col.IDENTITY)
+    # A mapping, so that an override can say of one what level it has: labels.age=identity.
+    return [*(["labels={" + ", ".join(f"{name}: {{}}" for name in parts) + "}"] if parts else []), *overrides]

@@ -52,9 +52,9 @@ def plan_search(left: np.ndarray, right: np.ndarray | None, max_distance: int, m
 
     left, right: checked hashes, `(N,)` or `(N, 4)` uint64. Cut into m substrings with radii a_1 to a_m whose
     a_k + 1 add up to max_distance + 1, a pair within max_distance has a substring k within a_k (pigeonhole; Norouzi,
-    Punjani and Fleet 2012; with unequal radii Qin et al. 2018). For the three most promising m the radii are those of least expected
-    cost: bucket sizes are counted on up to 65,536 rows spread over the data, met by 512 of them. So data of
-    which many share a substring, or are all one hash, are given the cost that they have.
+    Punjani and Fleet 2012; with unequal radii Qin et al. 2018). For the three most promising m the radii are those of
+    least expected cost: bucket sizes are counted on up to 65,536 rows spread over the data, met by 512 of them. So
+    data of which many share a substring, or are all one hash, are given the cost that they have.
     """
     bits = 64 if left.ndim == 1 else 256
     words, n, others = bits // 64, len(left), None if right is None else len(right)

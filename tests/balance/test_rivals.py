@@ -164,7 +164,7 @@ def test_the_table_of_rivals_counts_what_each_leaves():
     people = make({"f1": 8, "f2": 2, "m1": 4, "m2": 2})
     made = rivals(people, Features(), RivalParams(images=2, target=1.0, budget=100), step_rng(0, "rivals"))
     table = made.tables["balance/rivals"].set_index("method")
-    assert list(table.index) == ["none", "idr", *BY_LABELS]
+    assert list(table.index) == ["none", "idr", "idr_lookahead", *BY_LABELS]
     assert table.loc["none", ["images", "identities", "replicas", "samples"]].tolist() == [16, 4, 0, 16]
     assert table.loc["idr", "identity_idr"] == 1
     assert table.loc["cap", ["images", "samples", "most_copies"]].tolist() == [8, 8, 1]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.clean.copies import PAIR_COLUMNS, decide, evidence, population, relations, suggestions
+from curate.clean.copies import CONFLICTS, PAIR_COLUMNS, decide, evidence, population, relations, suggestions
 from curate.clean.duplicate_pairs import DuplicatePairsParams, duplicate_pairs
 from curate.clean.exact_duplicates import ExactDuplicatesParams, exact_duplicates
 from curate.core.manifest import Manifest
@@ -154,12 +154,16 @@ def exact_features(content, pixels=None):
 def test_evidence_of_exact_copies_lists_every_pair(rows, limit):
     pixels = [row[0] for row in rows]
     features = Features(exact_features([2 * row[0] + row[1] for row in rows], pixels))
-    with pytest.warns(UserWarning) if max(map(pixels.count, pixels), default=0) > limit else _nothing():
+    with (
+        pytest.warns(UserWarning, match="groups of equal")
+        if max(map(pixels.count, pixels), default=0) > limit
+        else _nothing()
+    ):
         found = exact_duplicates(
             manifest_of([row[2] for row in rows]), features, ExactDuplicatesParams(max_listed=limit), RNG
         )
     table = found.evidence
-    assert tuple(table.columns) == PAIR_COLUMNS
+    assert tuple(table.columns) == (*PAIR_COLUMNS, CONFLICTS)
     expected = set()
     for value in set(pixels):
         members = [at for at, row in enumerate(rows) if row[0] == value]
@@ -208,6 +212,16 @@ def test_new_images_meet_old_ones_and_old_ones_stay():
     found, kept = decided(people, [(0, 3), (1, 4)], order=[0, 1, 2, 3, 4, 5])  # the new ones are better, and go
     assert told(found) == [("000", "drop", "near_duplicate", "o1"), ("001", "drop", "near_duplicate", "o2")]
     assert kept.tolist() == [3, 4]
+
+
+def test_contradicting_labels_of_copies_are_told():
+    manifest = manifest_of(["a"] * 3, gender=pd.array(["f", "m", None], "str"), age=pd.array(["1", "2", "2"], "str"))
+    manifest = Manifest.from_frame(manifest.frame, levels={"gender": "identity", "age": "image"})
+    made = exact_duplicates(manifest, Features(exact_features([1, 1, 1])), ExactDuplicatesParams(), RNG)
+    given = Features({"evidence": {"exact_duplicates": made.evidence}, "decoded": np.zeros(3, DECODED)})
+    found = duplicate_pairs(manifest, given, DuplicatePairsParams(), RNG)
+    assert found.tables["duplicates/conflicts"]["conflicts"].tolist() == ["age: 1 / 2; gender: f / m", "age: 1 / 2"]
+    assert "2 pairs of copies contradict each other in a label: age 2, gender 1" in found.notes
 
 
 def test_pairs_are_listed_once_and_keep_says_what_became_of_them():

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from curate.core.files import read_json
+
 
 def curate(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": os.getcwd()}
@@ -114,3 +116,24 @@ def test_the_wheel_works_in_an_empty_folder(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert (empty / "runs/demo/report/index.html").is_file()
+
+
+def test_duplicates_writes_pairs_and_refuses_what_it_does_not_know(cache: Path, tmp_path: Path):
+    small = ("--set", "source.identities=6", "--set", "source.images=5", "--workers", 1, "--cache", cache)
+    done = curate(
+        "duplicates", "synthetic", "--out", tmp_path / "run", "--max-distance", 8, "--linkage", "chain", *small
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"Pairs: {tmp_path / 'run' / 'pairs.parquet'}" in done.stdout
+    assert (tmp_path / "run/pairs.parquet").exists()
+    assert read_json(tmp_path / "run/plan.json")["steps"][1]["params"]["linkage"] == "chain"
+    for words, text in [
+        (("nowhere", "--out", tmp_path / "x"), "no such file or folder"),
+        (("synthetic", "--out", tmp_path / "x", "--linkage", "ring", *small), "linkage"),
+        (("synthetic", "--out", tmp_path / "x", "--set", "steps.near_duplicates.maxdistance=2"), "max_distance"),
+        (("synthetic", "--out", tmp_path / "x", "--against", tmp_path, *small), "not a run folder"),
+    ]:
+        refused = curate("duplicates", *words)
+        assert refused.returncode == 2, (words, refused.stdout, refused.stderr)
+        assert text in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,165 @@
+"""Which pairs of vectors may reach a cosine: matrix products of few bits, with a bound on their error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from curate.core.errors import InputError
+from curate.search.directions import Directions, parts_of
+
+#: Vectors on one side of a block, which goes to a worker, and of the tiles that it cuts it into: the scores of a
+#: tile stay in the second-level cache.
+BLOCK, TILE = 8192, 1024
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screen sees of unit vectors: bfloat16 codes, uint16 `(N, D)`, or float32.
+
+    off: the largest distance of a unit vector from what is seen of it.
+    """
+
+    rows: np.ndarray
+    off: float
+
+    @classmethod
+    def of(cls, directions: Directions, halves: bool) -> Screened:
+        """In bfloat16 if `halves`, else in float32."""
+        from curate.search.cosine_kernels import rounded_units
+
+        rows = np.empty(directions.vectors.shape, np.uint16 if halves else np.float32)
+        no_single, no_half, off = np.empty((0, 0), np.float32), np.empty((0, 0), np.uint16), 0.0
+        for part, vectors in parts_of(directions.vectors):
+            single, half = (no_single, rows[part]) if halves else (rows[part], no_half)
+            off = max(off, rounded_units(vectors, directions.scale[part], single, half))
+        return cls(rows, off)
+
+
+def screen_error(off: float, size: int) -> float:
+    """How far a screened score can be from the cosine, in theory: no pair at the threshold is ever screened out.
+
+    off: the largest distance of a rounded vector from its unit vector, measured on the data. size: D.
+    Let x, y be unit vectors and x + e, y + f what the screen holds of them, |e|, |f| <= off (rounding to bfloat16
+    changes each number by at most 2**-8 of it, so off <= 2**-8; random directions have about 0.0017). By Cauchy and
+    Schwarz |(x + e).(y + f) - x.y| = |e.y + x.f + e.f| <= 2 off + off**2. The products are added up in float32,
+    in an order that is the library's: with a rounding error of at most 2**-23 of its result in each of D + 1
+    operations on a sum (twice that of rounding to nearest), the sum is off by at most g = n u / (1 - n u),
+    n = D + 1, u = 2**-23, times the sum of |products| <= (1 + off)**2 (Higham 2002, section 3.1). Products so small
+    that they are flushed to zero add less than D 2**-125. The sum is then rounded to bfloat16, which keeps the order
+    of numbers: sums that reach the bound reach the bound rounded down.
+    """
+    steps = (size + 1) * 2.0**-23
+    if steps >= 0.5:
+        raise InputError("the vectors are too long for a screen in float32", value=size, allowed="D below 4,000,000")
+    return 2 * off + off**2 + steps / (1 - steps) * (1 + off) ** 2 + size * 2.0**-125
+
+
+def blocks_of(left: np.ndarray, right: np.ndarray, same: bool) -> Iterator[tuple]:
+    """(first row, first column, rows, columns or None where they are the rows) of each block."""
+    for top in range(0, len(left), BLOCK):
+        for across in range(top if same else 0, len(right), BLOCK):
+            diagonal = same and across == top
+            columns = None if diagonal else right[across : across + BLOCK]
+            yield top, across, left[top : top + BLOCK], columns
+
+
+def screen_block(task: tuple, *, least: float) -> tuple[int, int, np.ndarray]:
+    """Where the block starts, and (row, column) within it of the pairs that may reach `least`: uint16 `(C, 2)`."""
+    top, across, rows, columns = task
+    diagonal = columns is None
+    columns = rows if diagonal else columns
+    matcher = _Matcher.of(rows, columns, least)
+    found = np.empty((1 << 16, 2), np.uint16)
+    at = 0
+    for down in range(0, len(rows), TILE):
+        for right in range(down if diagonal else 0, len(columns), TILE):
+            before = at
+            at = matcher.passed(down, right, diagonal and down == right, found, at)
+            if at > len(found):
+                found = np.concatenate([found[:before], np.empty((at + (1 << 16), 2), np.uint16)])
+                at = matcher.passed(down, right, diagonal and down == right, found, before)
+    return top, across, found[:at].copy()
+
+
+@dataclass(frozen=True)
+class _Matcher:
+    """Scores one tile of a block after the other in the same memory."""
+
+    rows: Any
+    columns: Any
+    tile: np.ndarray
+    least: Any
+    torch: Any
+
+    @classmethod
+    def of(cls, rows: np.ndarray, columns: np.ndarray, least: float) -> _Matcher:
+        torch = _torch() if rows.dtype == np.uint16 else None
+        if torch is not None:
+            one, two = (torch.from_numpy(np.array(side)).view(torch.bfloat16) for side in (rows, columns))
+            return cls(one, two, np.empty(TILE * TILE, np.int16), _code_below(least), torch)
+        one, two = (_singles(side) for side in (rows, columns))
+        return cls(one, two, np.empty(TILE * TILE, np.float32), _below(least), None)
+
+    def passed(self, down: int, right: int, diagonal: bool, found: np.ndarray, at: int) -> int:
+        from curate.search.cosine_kernels import passed_codes, passed_scores
+
+        one, two = self.rows[down : down + TILE], self.columns[right : right + TILE]
+        tile = self.tile[: len(one) * len(two)].reshape(len(one), len(two))
+        if self.torch is None:
+            np.matmul(one, two.T, out=tile)
+            return passed_scores(tile, self.least, down, right, diagonal, found, at)
+        threads = self.torch.get_num_threads()
+        self.torch.set_num_threads(1)
+        try:
+            self.torch.mm(one, two.t(), out=self.torch.from_numpy(tile).view(self.torch.bfloat16))
+        finally:
+            self.torch.set_num_threads(threads)
+        return passed_codes(tile, self.least, down, right, diagonal, found, at)
+
+
+@lru_cache(maxsize=1)
+def _torch() -> Any:
+    """torch, if it is installed and multiplies bfloat16 as `screen_error` takes for granted; else None.
+
+    Without it the rounded vectors are multiplied in float32, to which the same bound applies.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    rng = np.random.default_rng(0)
+    for size in (64, 1024):
+        # One large product first, then many small ones: sums kept in bfloat16 would lose all of them.
+        probe = torch.from_numpy(np.abs(rng.standard_normal((64, size)))).to(torch.bfloat16)
+        probe[:, 0] = 16.0
+        exact = probe.double() @ probe.double().T
+        got = torch.mm(probe, probe.t()).double()
+        # The last rounding, to 8 significant bits, and the bound on the sum.
+        if not bool(((got - exact).abs() <= exact * (2.0**-8 + (size + 1) * 2.0**-22)).all()):
+            return None
+    return torch
+
+
+def _code_below(value: float) -> np.int16:
+    """The ordered code of the largest bfloat16 number not above the value."""
+    single = np.float32(_below(value))
+    code = single.view(np.int32) >> 16
+    if single < 0 and single.view(np.uint32) & 0xFFFF:
+        code += 1  # towards minus infinity: a larger magnitude
+    code = np.int32(code & 0xFFFF).astype(np.uint16).view(np.int16)
+    return np.int16(code ^ ((code >> 15) & 0x7FFF))
+
+
+def _below(value: float) -> np.float32:
+    """The largest float32 not above the value."""
+    single = np.float32(value)
+    return single if float(single) <= value else np.nextafter(single, np.float32(-np.inf))
+
+
+def _singles(side: np.ndarray) -> np.ndarray:
+    return side if side.dtype == np.float32 else (side.astype(np.uint32) << np.uint32(16)).view(np.float32)

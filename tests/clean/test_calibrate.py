@@ -1,0 +1,146 @@
+"""Thresholds measured on planted copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from curate.clean.calibrate import (
+    DuplicateCalibrationParams,
+    _choose,
+    _false,
+    _Found,
+    _Sample,
+    _thresholds,
+    _without_known,
+    duplicate_calibration,
+)
+from curate.core.errors import InputError
+from curate.core.manifest import Manifest
+from curate.core.shapes import Features
+from curate.images.facts import ShardTask, facts_of_shard
+from curate.stats.intervals import upper_bound, wilson
+
+
+def picture(seed: int, size: int = 96) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    image = sum(cv2.GaussianBlur(rng.normal(size=(size, size, 3)), (0, 0), s) * s for s in (1.5, 3, 6, 12))
+    return np.clip(128 + 50 * image / image.std(), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> tuple[Manifest, Features]:
+    """Twelve photographs, a copy of the first in other bytes, one file that is none and one of one colour."""
+    root = tmp_path_factory.mktemp("photos")
+    for seed in range(12):
+        Image.fromarray(picture(seed)).save(root / f"{seed:02d}.png")
+    Image.fromarray(picture(0)).save(root / "12.bmp")
+    (root / "13.png").write_bytes(b"nothing")
+    Image.fromarray(np.full((80, 80, 3), 90, np.uint8)).save(root / "14.png")
+    names = sorted(path.name for path in root.iterdir())
+    ids = pd.array(names, "str")
+    manifest = Manifest.from_frame(pd.DataFrame({"image_id": ids, "path": ids, "identity": ids}), root=root)
+    facts = facts_of_shard(ShardTask(str(root), tuple(names), duplicate_calibration.needs))
+    return manifest, Features(facts)
+
+
+def calibrate(photos, **params):
+    manifest, features = photos
+    return duplicate_calibration(manifest, features, DuplicateCalibrationParams(**params), np.random.default_rng(7))
+
+
+def test_planted_copies_are_found_and_counted(photos):
+    found = calibrate(photos, alterations=("flipped", "recompressed", "resized"), sample=50)
+    table = found.tables["calibration/thresholds"]
+    assert set(table["copies"]) == {13 * 3}  # the unreadable file and the one-coloured image are no samples
+    recall = table.pivot(index="max_distance", columns="min_correlation", values="recall").to_numpy()
+    assert (np.diff(recall, axis=0) >= 0).all()
+    assert (np.diff(recall, axis=1) <= 0).all()
+    chosen = table[table["chosen"]].iloc[0]
+    assert chosen["recall"] == 1.0
+    assert chosen["precision"] >= 0.99
+    # Of the many thresholds that do so, the strictest.
+    best = table[(table["recall"] == 1.0) & (table["precision"] >= 0.99)]
+    assert chosen["min_correlation"] == best["min_correlation"].max()
+    assert found.documents["calibration/chosen"]["params"] == {
+        "max_distance": chosen["max_distance"], "min_correlation": chosen["min_correlation"],
+    }  # fmt: skip
+    assert any(note.startswith("1 pairs of images agree") for note in found.notes)
+    by_name = found.tables["calibration/alterations"].set_index("alteration")
+    assert by_name["found"].tolist() == [13, 13, 13]
+
+
+def test_mirrored_copies_are_lost_where_they_are_not_sought(photos):
+    found = calibrate(photos, alterations=("flipped",), mirrored=False)
+    assert found.tables["calibration/thresholds"]["recall"].max() == 0.0
+
+
+def test_the_same_seed_gives_the_same_table(photos):
+    few = {"alterations": ("brightness", "rotated"), "sample": 5}
+    first, again = calibrate(photos, **few), calibrate(photos, **few)
+    assert all(first.tables[name].equals(again.tables[name]) for name in first.tables)
+    assert first.documents == again.documents
+    assert calibrate(photos, **few, compared=4).tables["calibration/thresholds"]["copies"].max() == 8
+
+
+def test_bad_words_are_refused(photos):
+    with pytest.raises(InputError, match="Did you mean 'cropped'"):
+        calibrate(photos, alterations=("croped",))
+    with pytest.raises(InputError, match="light, medium, strong"):
+        calibrate(photos, strength="huge")
+
+
+def test_copies_that_the_set_holds_already_count_neither_way():
+    # Images 0 and 1 agree as they are; 2 and 3 do so a little; 4 is like 0 once it is altered.
+    pairs = _Found(*map(np.array, ([0, 2], [1, 3], [2, 8], [0.97, 0.93])))
+    sample = _Sample(np.array([0, 0, 0]), np.array([0, 1, 4]), 3, 5, 1000)
+    copies = _Found(
+        np.array([0, 0, 1, 2, 2]), np.array([0, 1, 0, 4, 0]), np.array([2, 4, 4, 0, 9]),
+        np.array([0.99, 0.95, 0.97, 0.99, 0.94]),
+    )  # fmt: skip
+    copies, pairs, known = _without_known(copies, pairs, sample, 0.965)
+    assert known == 1
+    assert list(zip(copies.query.tolist(), copies.image.tolist(), strict=True)) == [(0, 0), (2, 4), (2, 0)]
+    table = _thresholds(copies, pairs, sample, 0.1)
+    row = table[(table["max_distance"] == 10) & (table["min_correlation"] == 0.92)].iloc[0]
+    assert (row["found"], row["copies"], row["false_of_copies"], row["false_of_images"]) == (2, 3, 1, 1)
+    # One of 12 comparisons of copies is false, and one of 10 of images: the worse counts.
+    true, false = 0.1 * 2 / 3, 999 / 2 / 10
+    assert row["false_match_rate"] == 0.1
+    assert row["precision"] == pytest.approx(true / (true + false))
+    assert row["precision_low"] < row["precision"] < row["precision_high"]
+    strict = table[(table["max_distance"] == 6) & (table["min_correlation"] == 0.92)].iloc[0]
+    assert (strict["false_of_copies"], strict["false_of_images"], strict["precision"]) == (0, 0, 1.0)
+
+
+def test_the_interval_counts_a_sampled_image_once():
+    few, many = _false(4, 2, 100, 10_000), _false(400, 20, 100, 10_000)
+    assert few["false_match_rate"] == 4e-4
+    assert few["false_match_rate_low"] == 0
+    assert few["false_match_rate_high"] == pytest.approx(upper_bound(2, 100) * 2 * 100 / 10_000)
+    low, high = wilson(20, 100)
+    assert (many["false_match_rate_low"], many["false_match_rate_high"]) == pytest.approx((low * 0.2, high * 0.2))
+
+
+def test_the_choice():
+    table = pd.DataFrame({
+        "max_distance": [8, 8, 4, 2], "min_correlation": [0.9, 0.95, 0.9, 0.99],
+        "recall": [0.99, 0.95, 0.95, 0.2], "precision": [0.9, 0.995, 0.995, 1.0],
+    })  # fmt: skip
+    assert _choose(table, 0.99) == 1
+    assert _choose(table, 0.5) == 0
+    assert _choose(table.assign(precision=[0.3, np.nan, 0.4, 0.1]), 0.99) == 2
+    nothing = table.assign(precision=np.nan, recall=np.nan)
+    assert 0 <= _choose(nothing, 0.99) < 4
+
+
+def test_images_that_vanished_are_no_copies(photos, tmp_path: Path):
+    manifest, features = photos
+    gone = Manifest.from_frame(manifest.frame, root=tmp_path)
+    found = duplicate_calibration(gone, features, DuplicateCalibrationParams(sample=3), np.random.default_rng(0))
+    assert any("nothing is known" in note for note in found.notes)
