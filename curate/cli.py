@@ -27,6 +27,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="The run folder; default
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
 Engine = Annotated[str, typer.Option("--engine", help="local or ray (RAY_ADDRESS names a cluster).")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of cached features; default ~/.cache/curate.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="identity,gender,...; default: all that are declared.")]
 RunFolderArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,6 +122,97 @@ def duplicates(
         )  # fmt: skip
     _print_result(result)
     console.print(f"Pairs: {out / 'pairs.parquet'}", highlight=False)
+
+
+@app.command()
+def imbalance(
+    source: SourceName,
+    labels: Labels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measures of each label as JSON.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/imbalance"),
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = _CORES,
+    cache: Cache = None,
+) -> None:
+    """Measure how unevenly images spread over identities, labels and cells; the same command resumes."""
+    from curate.core.files import read_table
+    from curate.recipe.execute import LocalExecutor
+    from curate.recipe.verbs import run_imbalance
+
+    with LocalExecutor(workers) as executor:
+        result = run_imbalance(
+            source, out, executor=executor, labels=_names(labels), overrides=overrides, cache=cache
+        )  # fmt: skip
+    if as_json:
+        print(read_table(out / "imbalance" / "labels.parquet").to_json(orient="records", indent=2))
+    else:
+        _print_result(result)
+
+
+@app.command()
+def balance(
+    source: SourceName,
+    method: Annotated[str, typer.Option("--method", help="idr, idr_lookahead, or a rival: see --compare.")] = "idr",
+    labels: Labels = None,
+    target: Annotated[float | None, typer.Option("--target", help="IDR of each label at most (idr).")] = None,
+    budget: Annotated[int | None, typer.Option("--budget", help="Replicas at most.")] = None,
+    keep: Annotated[float | None, typer.Option("--keep", help="Share of the images that thinning leaves.")] = None,
+    images: Annotated[int | None, typer.Option("--images", help="Images of an identity (cap, quota, ...).")] = None,
+    identities: Annotated[int | None, typer.Option("--identities", help="Identities of a cell (quota).")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    compare: Annotated[bool, typer.Option("--compare", help="Also put every method in one table.")] = False,
+    augment: Annotated[str | None, typer.Option("--augment", help="Pipeline of the pictures in the report.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The run folder; manifest.parquet lies in it.")] = Path(
+        "runs/balance"
+    ),
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = _CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Balance identities, labels and cells by replicas or by leaving out; the same command resumes."""
+    from curate.core.files import read_table
+    from curate.recipe.execute import make_executor
+    from curate.recipe.verbs import run_balance
+
+    limits = {"labels": _names(labels), "budget": budget, "keep": keep, "images": images, "identities": identities}
+    with make_executor(_engine(engine), workers) as executor, _Bars() as bars:
+        result = run_balance(
+            source, out, executor=executor, method=method, limits=limits, target=target, seed=seed, compare=compare,
+            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=bars.step,
+            progress=bars.update,
+        )  # fmt: skip
+    if compare:
+        _print_table(result.steps, "rivals", read_table(out / "balance" / "rivals.parquet"))
+    _print_result(result)
+
+
+@app.command()
+def materialise(
+    run: RunFolderArgument,
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or one of the same call to go on.")],
+    augment: Annotated[str, typer.Option("--augment", help="A preset or a YAML file.")] = "light",
+    size: Annotated[int, typer.Option("--size", min=8, help="Pixels of a side.")] = 112,
+    format: Annotated[str, typer.Option("--format", help="jpg, or png for the very pixels.")] = "jpg",
+    workers: Workers = _CORES,
+) -> None:
+    """Write a run's images as files, replicas augmented, for a trainer that cannot draw them; it resumes."""
+    from curate.balance.materialise import materialise as write
+    from curate.core.manifest import read_manifest
+    from curate.recipe.execute import LocalExecutor
+    from curate.recipe.store import RunFolder
+
+    root = RunFolder(run).plan()["source"]["root"]
+    with LocalExecutor(workers) as executor:
+        done = write(
+            read_manifest(run / "manifest.parquet", root=root), out, augment, size=size, format=format,
+            executor=executor,
+        )  # fmt: skip
+    for image_id, reason in done.unreadable[:20]:
+        console.print(f"left out: {image_id}: {reason}", markup=False, highlight=False)
+    console.print(
+        f"{done.made:,} files written, {done.found:,} were there: {out / 'manifest.parquet'}", highlight=False
+    )
 
 
 @app.command()
@@ -281,6 +373,25 @@ def _plain(value: object) -> str:
 def _visible(text: str) -> str:
     """Names are strangers' text: control characters must not reach the terminal."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def _print_table(steps: list[Any], name: str, frame: Any) -> None:
+    """The table of a report as its first figure formats it, however narrow the window."""
+    from curate.report.numbers import plain_table
+
+    figure = next(done.summary["figures"][0] for done in steps if done.summary["name"].startswith(name))
+    plain = plain_table(frame, formats=figure["options"].get("formats"))
+    table = Table(title=figure["title"], title_justify="left", box=None, pad_edge=False)
+    for heading, numeric in zip(plain.headings, plain.numeric, strict=True):
+        table.add_column(_plain(heading), justify="right" if numeric else "left", no_wrap=not numeric)
+    for row in plain.rows:
+        table.add_row(*map(_plain, row))
+    Console(width=max(console.width, 12 * len(plain.headings))).print(table)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The names of a comma-separated list; None where there is none."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) or None if text else None
 
 
 def _engine(name: str) -> str:

@@ -11,8 +11,12 @@ from curate.core.shapes import STEPS, Step
 #: Modules that register the built-in steps; none of them imports a heavy library before it runs.
 BUILTIN = (
     "curate.audit.all_pairs",
+    "curate.balance.compare",
     "curate.balance.imbalance",
     "curate.balance.oversample",
+    "curate.balance.resample",
+    "curate.balance.training_batch",
+    "curate.balance.weights",
     "curate.clean.calibrate",
     "curate.clean.duplicate_pairs",
     "curate.clean.exact_duplicates",

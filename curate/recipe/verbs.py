@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from curate.collect import recognise
-from curate.core.errors import CurateError
+from curate.core import columns as col
+from curate.core.errors import CurateError, InputError, nearest
 from curate.core.files import read_json
 from curate.core.shapes import Executor
 from curate.recipe.features import Progress
@@ -93,3 +94,67 @@ def run_duplicates(
     elif precision is not None:
         raise CurateError("--precision says what a calibration aims at: give --calibrate too")
     return run_recipe(verb_recipe("duplicates", source, steps, overrides, against=against), out, **more)
+
+
+def run_imbalance(
+    source: str,
+    out: Path,
+    *,
+    executor: Executor,
+    labels: Sequence[str] | None = None,
+    overrides: Sequence[str] = (),
+    **more: Any,
+) -> RunResult:
+    """Measure how even the labels of a source are: `curate imbalance`. more: as `run_recipe` takes it."""
+    recipe = verb_recipe("imbalance", source, [("imbalance", {"labels": labels})], _labelled(labels, overrides))
+    return run_recipe(recipe, out, executor=executor, **more)
+
+
+def run_balance(
+    source: str,
+    out: Path,
+    *,
+    executor: Executor,
+    method: str = "idr",
+    limits: Mapping[str, Any] | None = None,
+    target: float | None = None,
+    seed: int = 0,
+    compare: bool = False,
+    augment: str | None = None,
+    overrides: Sequence[str] = (),
+    **more: Any,
+) -> RunResult:
+    """Balance a source by one method, and measure it before and after: `curate balance`.
+
+    method: `idr` or `idr_lookahead` (the step `oversample`), or a rival of it. limits: labels, budget, keep, images, identities, for the
+    method and the comparison. compare: put all methods in one table first; those that look at vectors are among them
+    where the source has pixels. more: as `run_recipe` takes it. Raises InputError for an unknown method.
+    """
+    from curate.balance.compare import IDR, LOOKAHEAD
+    from curate.balance.rivals import BY_LABELS, BY_VECTORS
+
+    given = {key: value for key, value in (limits or {}).items() if value is not None}
+    labels = given.get("labels")
+    shared = {key: given[key] for key in ("labels", "budget") if key in given}
+    if method in (IDR, LOOKAHEAD):
+        choice = "lookahead" if method == LOOKAHEAD else None
+        balancing: StepWithParams = ("oversample", {**shared, "target": target, "choice": choice})
+    elif method in BY_LABELS | BY_VECTORS:
+        balancing = ("resample" if method in BY_LABELS else "resample_by_vectors", {**given, "method": method})
+    else:
+        raise InputError(f"no method {method!r}. {nearest(method, (IDR, LOOKAHEAD, *BY_LABELS, *BY_VECTORS))}")
+    pixels = getattr(recognise(source), "root", None) is not None or recognise(source).kind == "synthetic"
+    steps: list[StepWithParams] = [balancing, ("imbalance", {"labels": labels})]
+    if compare:
+        steps.insert(0, ("rivals_by_vectors" if pixels else "rivals", {**given, "target": target}))
+    if pixels:
+        steps.append(("training_batch", {"augment": augment}))
+    recipe = verb_recipe("balance", source, steps, [f"seed={seed}", *_labelled(labels, overrides)])
+    return run_recipe(recipe, out, executor=executor, **more)
+
+
+def _labelled(labels: Sequence[str] | None, overrides: Sequence[str]) -> list[str]:
+    """The overrides, with the labels that the verb was given declared to the recipe."""
+    parts = dict.fromkeys(part for name in labels or () for part in name.split("/") if part != col.IDENTITY)
+    # A mapping, so that an override can say of one what level it has: labels.age=identity.
+    return [*(["labels={" + ", ".join(f"{name}: {{}}" for name in parts) + "}"] if parts else []), *overrides]

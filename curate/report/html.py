@@ -23,6 +23,7 @@ from curate.report.groups import GroupTables, group_tables
 from curate.report.numbers import PlainTable, plain_table, rates_first
 from curate.report.page import explains_supported, headline, score_figure, step_cards, tables_of
 from curate.report.runs import RunFolder, read_run
+from curate.report.sheets import ContactSheet, contact_sheet
 from curate.report.styles import Style, assign_styles
 
 
@@ -34,6 +35,7 @@ class Drawn:
     spec: str | None = None
     table: PlainTable | None = None
     pairs: PairSheet | None = None
+    sheet: ContactSheet | None = None
     note: str | None = None
     problem: str | None = None
     number: int = 0
@@ -59,6 +61,10 @@ class _Painter:
         try:
             if figure.kind == "pairs":
                 return Drawn(figure.title, pairs=pair_sheet(self.run, table, figure.options))
+            if figure.kind == "contact_sheet":
+                return Drawn(
+                    figure.title, sheet=(sheet := contact_sheet(self.run, table, figure.options)), note=sheet.note
+                )
             picture = draw(figure, table, self.styles)
         except (CurateError, TypeError, ValueError, KeyError) as error:
             return Drawn(figure.title, problem=str(error))  # one bad figure must not cost the reader the others

@@ -1,0 +1,107 @@
+"""The reports `rivals` and `rivals_by_vectors`: every method on the same images, in one table."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from curate.balance.draw import draw_replicas
+from curate.balance.resample import LimitParams, limits_of, make_pool
+from curate.balance.rivals import BY_LABELS, BY_VECTORS, Method, Pool
+from curate.core import columns as col
+from curate.core.errors import CurateError, InputError
+from curate.core.manifest import Manifest
+from curate.core.shapes import Features, Figure, Report, report, step_rng
+from curate.stats import imbalance as measure
+
+#: The table as it is, and the project's own method with its two ways to choose, by name.
+NONE, IDR, LOOKAHEAD = "none", "idr", "idr_lookahead"
+OURS = (NONE, IDR, LOOKAHEAD)
+TABLE = "balance/rivals"
+
+
+class RivalParams(LimitParams):
+    """Which methods are compared, and the limits that all are told."""
+
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # default: every one that can run here
+    target: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5  # IDR of each label at most, for `idr`
+
+
+@report("rivals", needs=())
+def rivals(manifest: Manifest, features: Features, params: RivalParams, rng: np.random.Generator) -> Report:
+    """Compare the methods of balancing that look at labels: what each leaves, adds, and makes of the imbalance.
+
+    Table `balance/rivals`: method, images and identities (originals that stay), replicas, samples (both), distinct
+    (the effective sample size over originals, (sum n)^2 / sum n^2), most_copies (of one original, itself included),
+    then `LABEL_idr` and `LABEL_max_min` for each label. A method that can't run here has its reason in the notes.
+    Raises InputError for an unknown method, label or split.
+    """
+    return _compare(manifest, params, rng, None)
+
+
+@report("rivals_by_vectors", needs=("embedding",))
+def rivals_by_vectors(manifest: Manifest, features: Features, params: RivalParams, rng: np.random.Generator) -> Report:
+    """Compare all methods of balancing, those included that look at vectors."""
+    return _compare(manifest, params, rng, features["embedding"])
+
+
+def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, vectors: np.ndarray | None) -> Report:
+    known: dict[str, Method] = BY_LABELS | (BY_VECTORS if vectors is not None else {})
+    names = params.methods or (*OURS, *known)
+    for name in names:
+        if name not in (*OURS, *known):
+            raise InputError("no such method", value=name, allowed=", ".join((*OURS, *known)))
+    rows, pool = make_pool(manifest, params, vectors)
+    labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
+    limits = limits_of(params, len(rows))
+    # Each method draws from a stream of its own, so that one more in the table changes no other.
+    seed = int(rng.bit_generator.jumped().random_raw())
+    lines: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for name in names:
+        own = step_rng(seed, name)
+        try:
+            if name == NONE:
+                times = np.ones(len(pool), dtype=np.int64)
+            elif name in OURS:
+                choice = "lookahead" if name == LOOKAHEAD else "uniform"
+                drawn = draw_replicas(pool.codes, params.target, limits.budget, own, choice=choice)
+                times = 1 + np.bincount(drawn.rows, minlength=len(pool))
+            else:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    times = known[name](pool, limits, own)
+        except CurateError as error:
+            notes.append(f"{name} is not in the table: {error}")
+            continue
+        lines.append({"method": name, **outcome(pool, times, labels)})
+    table = pd.DataFrame(lines).astype({"method": "str"}) if lines else pd.DataFrame({"method": pd.array([], "str")})
+    notes.append(f"Limits: {limits.budget:,} replicas; thinning leaves at most {limits.keep:.0%} of the images; "
+                 f"{limits.images} images of an identity; target IDR {params.target:g}.")  # fmt: skip
+    formats = {"distinct": ",.0f"} | {name: ".2f" for name in table if name.endswith(("_idr", "_max_min"))}
+    figure = Figure("table", TABLE, "Methods of balancing on the same images", {"formats": formats})
+    return Report({TABLE: table}, (figure,), {"methods": len(table)}, tuple(notes))
+
+
+def outcome(pool: Pool, times: np.ndarray, labels: tuple[str, ...]) -> dict[str, Any]:
+    """One row of the table: what `times` `(N,)` makes of the pool."""
+    kept = times > 0
+    there = pool.identity[kept & (pool.identity >= 0)]
+    figures: dict[str, Any] = {
+        "images": int(kept.sum()),
+        "identities": len(np.unique(there)),
+        "replicas": int((times[kept] - 1).sum()),
+        "samples": int(times.sum()),
+        "distinct": measure.effective_sample_size(times),
+        "most_copies": int(times.max(initial=0)),
+    }
+    for place, label in enumerate(labels):
+        codes = pool.codes[:, place]
+        counts = np.bincount(codes[codes >= 0], weights=times[codes >= 0]).astype(np.int64)
+        figures[f"{label}_idr"] = measure.idr(counts)
+        figures[f"{label}_max_min"] = measure.max_min(counts)
+    return figures
