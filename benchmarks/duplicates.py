@@ -72,9 +72,9 @@ def hamming(chosen: argparse.Namespace) -> dict[str, Any]:
 def cosine(chosen: argparse.Namespace) -> dict[str, Any]:
     """Pairs above 0.9 among 512-d vectors: against a bare float32 matmul, and scikit-learn's brute-force radius search.
 
-    The matmul makes as many comparisons, on as many threads as there are workers, and throws them away. scikit-learn is asked
-    for the same pairs by cosine, as FiftyOne Brain asks it, and by the Euclidean distance of unit vectors; the ratio
-    is to the faster of the two.
+    The matmul makes as many comparisons, on as many threads as there are workers, and throws them away. scikit-learn
+    is asked for the same pairs by cosine, as FiftyOne Brain asks it, and by the Euclidean distance of unit vectors;
+    the ratio is to the faster of the two.
     """
     from threadpoolctl import threadpool_limits
 
