@@ -89,6 +89,20 @@ def test_two_sets_equal_every_pair_compared_one_by_one(small, words, max_distanc
     assert listed(found) == [pair for pair in every if pair[2] <= max_distance]
 
 
+def test_old_hashes_are_not_compared_with_each_other(small):
+    class Counting(SerialExecutor):
+        tasks = 0
+
+        def map(self, function, items):
+            for item in items:
+                self.tasks += 1
+                yield function(item)
+
+    executor = Counting()
+    pairs_within(np.arange(30, dtype=np.uint64), 3, executor, new=np.arange(30) >= 27, method="all")
+    assert executor.tasks == 1 + 9  # tiles of 3 by 3: of the new ones, and of new with old
+
+
 def planted(words: int, n: int, max_distance: int) -> np.ndarray:
     """Random hashes with copies at distances around max_distance, and one hash 30 times."""
     rng = np.random.default_rng(7)
