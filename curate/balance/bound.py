@@ -153,7 +153,7 @@ def _end_weights(size: int, quantile: Quantile) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Together:
-    """Combinations of values of the labels that hang on their ends: `(C, S)` codes, rows and replicas allowed of each."""
+    """Combinations of values of labels that hang on their ends: `(C, S)` codes, rows and replicas allowed of each."""
 
     combos: np.ndarray
     rows: np.ndarray

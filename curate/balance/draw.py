@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -69,25 +70,41 @@ def draw_replicas(
     order; rows that a cap stops are left out, and so is a category whose rows are all stopped. Where the rarest
     category that may still be replicated lies above D1, a replica can't lower the ratio any more, and the cap ends it.
     `lookahead` takes the same labels and only rows of equally rare categories that the definition allows, but those
-    that help the other labels (`curate.balance.lookahead`). stall: end after so many replicas in which the largest IDR
+    that help the other labels (`curate.balance.lookahead`); where the `uniform` draws of the same seed come to the
+    target with fewer replicas, it returns those. stall: end after so many replicas in which the largest IDR
     had no new low.
     """
-    from curate.balance import kernel
     from curate.balance.state import make_state
 
     n, labels = codes.shape
-    history: list[tuple[int, int, float, float]] = []
     if n == 0 or labels == 0:
         empty = np.zeros(0)
-        return Draws(empty.astype(np.int32), empty.astype(np.uint8), empty, "target", _history(history))
-    state = make_state(codes, per_row=max_per_image, caps=caps, quantile=quantile, stall=stall, budget=budget)
-    arrays = state.arrays()
-    function = kernel.draw
+        return Draws(empty.astype(np.int32), empty.astype(np.uint8), empty, "target", _history([]))
+
+    def run(choice: Choice, budget: int, rng: np.random.Generator) -> Draws:
+        state = make_state(codes, per_row=max_per_image, caps=caps, quantile=quantile, stall=stall, budget=budget)
+        return _run(state, target, budget, rng, choice)
+
+    if choice == "uniform":
+        return run("uniform", budget, rng)
+    same = copy.deepcopy(rng)
+    ahead = run("lookahead", budget, rng)
+    # A greedy choice can be unlucky, by a replica or two: then the plain draws of the same seed are the better ones.
+    limit = len(ahead.rows) - 1 if ahead.ended == "target" else budget
+    plain = run("uniform", limit, same) if limit > 0 else ahead
+    return plain if plain.ended == "target" else ahead
+
+
+def _run(state: State, target: float, budget: int, rng: np.random.Generator, choice: Choice) -> Draws:
+    from curate.balance import kernel
+
+    arrays, function = state.arrays(), kernel.draw
     if choice == "lookahead":
         from curate.balance import lookahead
 
         function = lookahead.draw
         arrays += lookahead.make_kinds(state, rng).arrays()
+    history: list[tuple[int, int, float, float]] = []
     made, why = 0, kernel.GOING
     blocks: tuple[list[np.ndarray], ...] = ([], [], [])
     _record(history, 0, state)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.pool import check_labels, split_rows
+from curate.balance.draw import UNEVEN, Quantile
+from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
 from curate.core import columns as col
 from curate.core.groups import cells
 from curate.core.manifest import Manifest
@@ -16,8 +17,6 @@ from curate.core.shapes import Features, Figure, Report, StrictParams, report
 from curate.stats import imbalance as measure
 
 BEFORE, AFTER = "before", "after"
-#: Above this max/min a label is uneven, whatever its deciles say.
-UNEVEN = 3.0
 _LEVEL_IDR = 1.5
 _POINTS = 200
 
@@ -28,16 +27,19 @@ class ImbalanceParams(StrictParams):
     labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # default: the identity, then each label
     cells: tuple[str, ...] | None = None  # labels of the intersection; default: the identity-level ones
     split: str | None = col.TRAIN  # None: all images; where no image has a split yet: all images too
+    quantile: Quantile = "linear"  # method of numpy.quantile for the deciles
 
 
-@report("imbalance", needs=())
+@report("imbalance", needs=(), version=2)
 def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, rng: np.random.Generator) -> Report:
     """Measure how unevenly images spread over identities, labels and cells, before and after oversampling.
 
     `before` counts originals, `after` replicas too; without a replica there is no `after`. Tables: `imbalance/labels`
-    (label, stage, categories, images, missing, the measures of `curate.stats.imbalance`, smallest, smallest_images),
-    `imbalance/categories` (label, stage, category, images; the identity is left to the next), `imbalance/identities`
-    (stage, group, rank, images; thinned), `imbalance/cells` (cell, stage, images, identities).
+    (label, stage, categories, images, missing, the measures of `curate.stats.imbalance`, scumble: its mean over the
+    images with a value, smallest, smallest_images), the joint label of the cells among them; `imbalance/categories`
+    (label, stage, category, images, irlbl, scumble; the identity is left to the next), `imbalance/identities` (stage,
+    group, rank, images; thinned), `imbalance/cells` (cell, stage, images, identities, irlbl, scumble, effective_size:
+    (sum n)^2 / sum n^2 over how often each original is used). SCUMBLE looks at all the labels asked for together.
     Raises InputError for an unknown label or split.
     """
     others = tuple(name for name in manifest.labels if name != col.IDENTITY)
@@ -52,28 +54,69 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
     if (here & ~manifest.originals()).any():
         stages[AFTER] = here
     cell = cells(manifest, crossed)
-    table = _labels(manifest, labels, stages)
-    categories = _categories(manifest, [name for name in labels if name != col.IDENTITY], stages)
+    mixed = {stage: _scumble(manifest, labels, mask) for stage, mask in stages.items()}
+    joint = "/".join(crossed)
+    measured = labels if len(crossed) < 2 or joint in labels else (*labels, joint)
+    table = _labels(manifest, measured, stages, mixed, params.quantile)
     tables = {
         "imbalance/labels": table,
-        "imbalance/categories": categories,
-        "imbalance/cells": _cells(manifest, cell, stages),
+        "imbalance/categories": _categories(manifest, [name for name in labels if name != col.IDENTITY], stages, mixed),
+        "imbalance/cells": _cells(manifest, cell, stages, mixed),
         "imbalance/identities": _identities(manifest, cell, stages),
     }
-    return Report(tables, _figures(crossed, labels), _summary(table), _notes(table, stages, params.split))
+    notes = _notes(table, stages, params.split)
+    empty = empty_cells(manifest, measured, np.flatnonzero(stages[BEFORE]))
+    notes += tuple(f"{label}: no image is in {listed}." for label, listed in empty.items())
+    summary = _summary(table)
+    if AFTER in stages:
+        size = measure.effective_sample_size(_uses(manifest, here))
+        summary["effective sample size"] = f"{size:,.0f} of {int(stages[BEFORE].sum()):,}"
+    return Report(tables, _figures(crossed, labels), summary, notes)
+
+
+def _uses(manifest: Manifest, mask: np.ndarray) -> np.ndarray:
+    """How often each row is used, itself and its replicas, over the rows of `mask`: `(N,)`; 0 for a replica."""
+    uses = (mask & manifest.originals()).astype(np.int64)
+    if col.PARENT_ID in manifest.frame:
+        parents = manifest.rows_of(manifest.frame[col.PARENT_ID][mask & ~manifest.originals()])
+        uses += np.bincount(parents[parents >= 0], minlength=len(uses))
+    return uses
+
+
+def _scumble(manifest: Manifest, labels: tuple[str, ...], mask: np.ndarray) -> np.ndarray:
+    """SCUMBLE of each row over all labels together, counted over the rows of `mask`: `(N,)`."""
+    memberships, counts = [], [np.zeros(0, dtype=np.int64)]
+    for label in labels:
+        codes = dense_codes(np.where(mask, label_column(manifest, label).codes, -1))
+        memberships.append(np.where(codes >= 0, codes + sum(map(len, counts)), -1))
+        counts.append(np.bincount(codes[codes >= 0]))
+    return measure.scumble(np.concatenate(counts), memberships)
+
+
+def _mean_by(values: np.ndarray, codes: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
+    """The mean of `values` over the rows of each code, NaN where there is none."""
+    known = mask & (codes >= 0)
+    total = np.bincount(codes[known], weights=values[known], minlength=size)
+    number = np.bincount(codes[known], minlength=size)
+    return np.divide(total, number, out=np.full(size, np.nan), where=number > 0)
 
 
 def _counts(codes: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
     return np.bincount(codes[mask & (codes >= 0)], minlength=size)
 
 
-def _labels(manifest: Manifest, labels: tuple[str, ...], stages: dict[str, np.ndarray]) -> pd.DataFrame:
+def _labels(
+    manifest: Manifest, labels: tuple[str, ...], stages: dict[str, np.ndarray], mixed: dict[str, np.ndarray],
+    quantile: Quantile,
+) -> pd.DataFrame:  # fmt: skip
     rows = []
     for label in labels:
-        codes, names = manifest.codes(label), manifest.frame[label].cat.categories
+        column = label_column(manifest, label)
+        codes, names = column.codes, column.categories
         for stage, mask in stages.items():
             counts = _counts(codes, mask, len(names))
             place, fewest = measure.smallest(counts)
+            known = mask & (codes >= 0)
             rows.append(
                 {
                     "label": label,
@@ -81,7 +124,8 @@ def _labels(manifest: Manifest, labels: tuple[str, ...], stages: dict[str, np.nd
                     "categories": int((counts > 0).sum()),
                     "images": int(counts.sum()),
                     "missing": int(mask.sum() - counts.sum()),
-                    **measure.measures(counts),
+                    **measure.measures(counts, quantile),
+                    "scumble": float(mixed[stage][known].mean()) if known.any() else np.nan,
                     "smallest": names[place] if place >= 0 else None,
                     "smallest_images": fewest,
                 }
@@ -89,27 +133,42 @@ def _labels(manifest: Manifest, labels: tuple[str, ...], stages: dict[str, np.nd
     return pd.DataFrame(rows).astype({"smallest": "str"})
 
 
-def _categories(manifest: Manifest, labels: list[str], stages: dict[str, np.ndarray]) -> pd.DataFrame:
-    parts = [_empty({"label": "str", "stage": "str", "category": "str", "images": np.int64})]
+def _categories(
+    manifest: Manifest, labels: list[str], stages: dict[str, np.ndarray], mixed: dict[str, np.ndarray]
+) -> pd.DataFrame:
+    parts = [_empty({"label": "str", "stage": "str", "category": "str", "images": np.int64, "irlbl": np.float64,
+                     "scumble": np.float64})]  # fmt: skip
     for label in labels:
-        codes, names = manifest.codes(label), manifest.frame[label].cat.categories
+        column = label_column(manifest, label)
+        codes, names = column.codes, column.categories
         for stage, mask in stages.items():
             counts = _counts(codes, mask, len(names))
-            parts.append(pd.DataFrame({"label": label, "stage": stage, "category": names, "images": counts}))
+            parts.append(pd.DataFrame({"label": label, "stage": stage, "category": names, "images": counts,
+                                       "irlbl": measure.irlbl(counts),
+                                       "scumble": _mean_by(mixed[stage], codes, mask, len(names))}))  # fmt: skip
     return _stack(parts)
 
 
-def _cells(manifest: Manifest, cell: pd.Categorical, stages: dict[str, np.ndarray]) -> pd.DataFrame:
-    names = cell.categories
+def _cells(
+    manifest: Manifest, cell: pd.Categorical, stages: dict[str, np.ndarray], mixed: dict[str, np.ndarray]
+) -> pd.DataFrame:
+    names, codes = cell.categories, cell.codes.astype(np.int64)
     identity = manifest.codes(col.IDENTITY)
-    size = len(manifest.frame[col.IDENTITY].cat.categories)
-    parts = [_empty({"cell": "str", "stage": "str", "images": np.int64, "identities": np.int64})]
+    size = max(len(manifest.frame[col.IDENTITY].cat.categories), 1)
+    parts = [_empty({"cell": "str", "stage": "str", "images": np.int64, "identities": np.int64, "irlbl": np.float64,
+                     "scumble": np.float64, "effective_size": np.float64})]  # fmt: skip
     for stage, mask in stages.items():
-        known = mask & (identity >= 0) & (cell.codes >= 0)
-        pairs = np.unique(cell.codes[known].astype(np.int64) * max(size, 1) + identity[known])
-        persons = np.bincount(pairs // max(size, 1), minlength=len(names))
-        images = _counts(cell.codes, mask, len(names))
-        parts.append(pd.DataFrame({"cell": names, "stage": stage, "images": images, "identities": persons}))
+        known = mask & (identity >= 0) & (codes >= 0)
+        persons = np.bincount(np.unique(codes[known] * size + identity[known]) // size, minlength=len(names))
+        images = _counts(codes, mask, len(names))
+        uses, there = _uses(manifest, mask), codes >= 0
+        once, twice = (
+            np.bincount(codes[there], weights=uses[there] ** power, minlength=len(names)) for power in (1, 2)
+        )
+        part = {"cell": names, "stage": stage, "images": images, "identities": persons,
+                "irlbl": measure.irlbl(images), "scumble": _mean_by(mixed[stage], codes, mask, len(names)),
+                "effective_size": once**2 / np.maximum(twice, 1)}  # fmt: skip
+        parts.append(pd.DataFrame(part))
     return _stack(parts)
 
 
@@ -155,7 +214,7 @@ def _figures(crossed: tuple[str, ...], labels: tuple[str, ...]) -> tuple[Figure,
         figures.insert(0, Figure("bars", "imbalance/categories", "Images of each category",
                                  {"x": "category", "y": "images", "color": "stage", "facet": "label",
                                   "unit": "images"}))  # fmt: skip
-    formats = {"idr": ".2f", "max_min": ".2f", "mean_ir": ".2f", "gini": ".3f", "normalised_entropy": ".3f",
+    formats = {"idr": ".2f", "max_min": ".2f", "mean_ir": ".2f", "cvir": ".2f", "scumble": ".3f", "gini": ".3f", "normalised_entropy": ".3f",
                "effective_number": ".1f"}  # fmt: skip
     return (*figures, Figure("table", "imbalance/labels", "Imbalance of each label", {"formats": formats}))
 

@@ -238,7 +238,7 @@ def worst_label(ratio):
 
 @compiled
 def stalled(value, progress):
-    """Whether the largest ratio has had no new low for as long as allowed; progress: (lowest, replicas since, limit)."""
+    """Whether the largest ratio has had no new low for too long; progress: (lowest, replicas since, limit)."""
     if value < progress[0]:
         progress[0], progress[1] = value, 0.0
         return False
@@ -255,7 +255,7 @@ def draw(
     """Make one replica for each of `uniforms` until the target is reached or a cap or a stall ends it.
 
     Writes the original's row, the label that asked for it and that label's IDR before it. Returns how many were made
-    and why it ended (GOING: the uniforms are used up). The other arguments are those of `curate.balance.state.State`.
+    and why it ended (GOING: the uniforms are used up). The other arguments: see `curate.balance.state.State`.
     """
     n_labels = cats.shape[1]
     capped = len(left) > 0

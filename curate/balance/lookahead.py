@@ -1,4 +1,4 @@
-"""The choice `lookahead`: of the rows that the definition of the oversampling allows, the one that helps the other labels.
+"""The choice `lookahead`: of the rows that the definition allows, the one that helps the other labels.
 
 The definition leaves open which of equally rare categories is replicated, and by which of its rows. Rows alike in all
 labels are one kind. The label with most categories (for most tables the identity) is the long one; kinds alike in the

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from curate.balance.bound import bounds
@@ -29,7 +29,7 @@ from curate.core.errors import InputError, nearest
 _COUNT = [Interval(Integral, 1, None, closed="left"), None]
 
 
-class IDROversampler(OneToOneFeatureMixin, BaseEstimator):
+class IDROversampler(BaseEstimator):
     """Oversample a table with several labels until the IDR of each is at most the target.
 
     Follows imbalanced-learn's API, whose own samplers refuse several labels.
@@ -45,8 +45,8 @@ class IDROversampler(OneToOneFeatureMixin, BaseEstimator):
 
     After `fit_resample`: `sample_indices_` `(M,)` int64, the original rows, then the replicas in the order drawn;
     `history_` DataFrame (replicas, label, idr, max_min), thinned; `ended_`: `target`, `budget`, `cap` or `stall`;
-    `bound_`: what was known beforehand (`curate.balance.bound.Bound`); `effective_sample_size_`: (sum n)^2 / sum n^2 over
-    how often each row is used.
+    `bound_`: what was known beforehand (`curate.balance.bound.Bound`); `effective_sample_size_`: (sum n)^2 / sum n^2
+    over how often each row is used.
 
     >>> y = pd.DataFrame({"identity": list("aaaabbbc"), "gender": list("ffffmmmf")})
     >>> sampler = IDROversampler(target=1.5, random_state=0)
@@ -62,7 +62,7 @@ class IDROversampler(OneToOneFeatureMixin, BaseEstimator):
         "max_per_image": _COUNT,
         "max_per_identity": _COUNT,
         "max_per_cell": _COUNT,
-        "identity": [object],
+        "identity": [str, Integral],
         "cell": ["array-like", None],
         "joint": ["array-like"],
         "quantile": [StrOptions(set(get_args(Quantile)))],
@@ -112,8 +112,6 @@ class IDROversampler(OneToOneFeatureMixin, BaseEstimator):
             self._validate_params()
         except InvalidParameterError as error:
             raise InputError(str(error)) from None
-        if np.isinf(self.target):
-            raise InputError("The 'target' parameter of IDROversampler must be finite. Got inf instead.")
         table = _as_table(y)
         if X is not None and _length(X) != len(table):
             raise InputError("X and y differ in their number of rows", value=(_length(X), len(table)))
@@ -138,10 +136,6 @@ class IDROversampler(OneToOneFeatureMixin, BaseEstimator):
         self.history_ = draws.history.assign(label=np.array(names, dtype=object)[draws.history["label"]])
         self.ended_ = draws.ended
         self.effective_sample_size_ = draws.effective_size(len(table))
-        if hasattr(X, "shape") and len(X.shape) == 2:
-            self.n_features_in_ = X.shape[1]
-            if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
-                self.feature_names_in_ = np.array(X.columns, dtype=object)
         return (None if X is None else _take(X, self.sample_indices_)), _take(y, self.sample_indices_)
 
     def _codes(self, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:

@@ -29,7 +29,8 @@ class State:
     cats: `(N, L)` int32, the category of each row, -1 missing. members: rows of each category in row order, category k
     at `start[k]:start[k + 1]`. slots: `(K, 3)` int32 (category, bucket, count) in order of count within each label;
     slot_of: category -> slot; last: last slot of each bucket; free, n_free: buckets not in use.
-    queue, ends: the list of rarest categories (`kernel.rarest`), and the last slot in which a replica is of use. spots: `(L, 4)` the slots below and above D1 and D9;
+    queue, ends: the list of rarest categories (`kernel.rarest`), and the last slot in which a replica is of use.
+    spots: `(L, 4)` the slots below and above D1 and D9;
     weights: `(L, 2)` of the upper ones. ratio: `(L,)` the IDR now. progress: (lowest largest IDR so far, replicas since
     then, how many are allowed). alive: rows of each category that no cap stops. left: `(N,)` replicas that each row may
     still have (empty: no cap at all), 0 for a row that is stopped. groups: `(N, G)` the capped groups of each row, -1

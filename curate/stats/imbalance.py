@@ -72,7 +72,7 @@ def cvir(counts: Any) -> float:
 def scumble(counts: Any, memberships: Sequence[Any]) -> np.ndarray:
     """How far each row mixes rare and common categories, `(N,)` float64 in [0, 1); 0: all its categories are alike.
 
-    counts: `(K,)` of all categories of all labels. memberships: arrays `(N,)` of categories, the places in `counts` that
+    counts: `(K,)` of all categories of all labels. memberships: arrays `(N,)`, the places in `counts` that
     a row has, -1 none; one array for each label. One minus the geometric over the arithmetic mean of `irlbl` over
     the categories of the row; 0 for a row without any. The mean over rows is the table's SCUMBLE, the mean over the
     rows of a category is that category's.

@@ -41,8 +41,9 @@ def test_before_and_after():
     assert rows(report, "labels", "label", "stage", "categories", "images", "missing", "smallest",
                 "smallest_images") == [
         ("identity", "before", 2, 5, 1, "a", 2), ("identity", "after", 2, 7, 1, "b", 3),
-        ("gender", "before", 2, 6, 0, "f", 2), ("gender", "after", 2, 8, 0, "f", 4),
         ("ethnicity", "before", 1, 5, 1, "Asian", 5), ("ethnicity", "after", 1, 7, 1, "Asian", 7),
+        ("gender", "before", 2, 6, 0, "f", 2), ("gender", "after", 2, 8, 0, "f", 4),
+        ("ethnicity/gender", "before", 2, 5, 1, "Asian/f", 2), ("ethnicity/gender", "after", 2, 7, 1, "Asian/m", 3),
     ]  # fmt: skip
     assert report.summary["IDR identity"] == "1.38 -> 1.26"
     labels = report.tables["imbalance/labels"].set_index(["label", "stage"])
@@ -52,13 +53,13 @@ def test_before_and_after():
 def test_cells_categories_and_identities():
     report = measured(replicated())
     assert rows(report, "cells", "cell", "stage", "images", "identities") == [
-        ("f/Asian", "before", 2, 1), ("f/White", "before", 0, 0), ("m/Asian", "before", 3, 1),
-        ("f/Asian", "after", 4, 1), ("f/White", "after", 0, 0), ("m/Asian", "after", 3, 1),
+        ("Asian/f", "before", 2, 1), ("Asian/m", "before", 3, 1), ("White/f", "before", 0, 0),
+        ("Asian/f", "after", 4, 1), ("Asian/m", "after", 3, 1), ("White/f", "after", 0, 0),
     ]  # fmt: skip
     assert ("gender", "after", "f", 4) in rows(report, "categories", "label", "stage", "category", "images")
     assert rows(report, "identities", "group", "stage", "rank", "images") == [
-        ("f/Asian", "before", 1, 2), ("m/Asian", "before", 1, 2),
-        ("f/Asian", "after", 1, 4), ("m/Asian", "after", 1, 2),
+        ("Asian/f", "before", 1, 2), ("Asian/m", "before", 1, 2),
+        ("Asian/f", "after", 1, 4), ("Asian/m", "after", 1, 2),
     ]  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def test_empty_and_missing():
     table = manifest()
     for part in (table.take(np.zeros(7, dtype=bool)), table.take(np.arange(7) == 5)):
         report = measured(part)
-        assert len(report.tables["imbalance/labels"]) == 3
+        assert len(report.tables["imbalance/labels"]) == 4
     assert "nothing can be said" in " ".join(measured(table.take(np.zeros(7, dtype=bool))).notes)
     assert rows(measured(table, split="holdout"), "labels", "label", "images")[0] == ("identity", 1)
     assert "No image is in the split" in " ".join(measured(table.take(np.arange(7) < 6), split="holdout").notes)
@@ -119,3 +120,38 @@ def test_bad_input():
         measured(manifest(), labels=("identty",))
     with pytest.raises(InputError, match="Did you mean 'train'"):
         measured(manifest(), split="trein")
+
+
+def test_scumble_irlbl_and_effective_size():
+    report = measured(replicated(), labels=("gender", "ethnicity"))
+    # IRLbl before, over both labels: f 5/2 (no: the largest category is Asian with 5), m 5/4, Asian 1.
+    ratios = {"f": 5 / 2, "m": 5 / 4, "Asian": 1.0}
+    mixed = {name: 1 - np.sqrt(ratios[name]) / ((ratios[name] + 1) / 2) for name in "fm"}
+    cells = report.tables["imbalance/cells"].set_index(["cell", "stage"])
+    assert cells.loc[("Asian/f", "before"), "scumble"] == pytest.approx(mixed["f"])
+    assert cells.loc[("Asian/m", "before"), "scumble"] == pytest.approx(mixed["m"])
+    assert np.isnan(cells.loc[("White/f", "before"), "scumble"])
+    assert cells.loc[("Asian/f", "before"), "irlbl"] == 1.5
+    # Of the two originals of Asian/f one is used three times.
+    assert cells.loc[("Asian/f", "after"), "effective_size"] == 16 / 10
+    categories = report.tables["imbalance/categories"].set_index(["label", "stage", "category"])
+    assert categories.loc[("gender", "before", "f"), "irlbl"] == 2
+    assert categories.loc[("gender", "before", "m"), "scumble"] == pytest.approx((3 * mixed["m"] + 0) / 4)
+    labels = report.tables["imbalance/labels"].set_index(["label", "stage"])
+    assert labels.loc[("gender", "before"), "scumble"] == pytest.approx((2 * mixed["f"] + 3 * mixed["m"]) / 6)
+    assert report.summary["effective sample size"] == "5 of 6"
+
+
+def test_an_empty_cell_is_noted_and_a_joint_label_counted():
+    frame = pd.DataFrame({"image_id": list("abcdefg"), "identity": list("ppqqrrs"), "gender": list("ffmmmmm"),
+                          "ethnicity": ["x", "x", "x", "y", "y", "y", "y"]})  # fmt: skip
+    table = Manifest.from_frame(frame, levels={"gender": "identity", "ethnicity": "identity"})
+    report = measured(table, labels=("gender/ethnicity",), cells=("gender", "ethnicity"))
+    assert "gender/ethnicity: no image is in f/y." in report.notes
+    assert rows(report, "categories", "category", "images") == [("f/x", 2), ("m/x", 1), ("m/y", 4)]
+
+
+def test_quantile_of_the_deciles():
+    frame = pd.DataFrame({"image_id": [f"{row:03d}" for row in range(10)], "identity": list("abbcccdddd")})
+    table = measured(Manifest.from_frame(frame), quantile="lower").tables["imbalance/labels"]
+    assert table["idr"].tolist() == [3.0]

@@ -1,0 +1,91 @@
+"""The choice `lookahead` keeps the definition and needs no more replicas than `uniform`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.balance.draw import draw_replicas
+from curate.balance.pool import dense_codes
+from curate.balance.state import Cap
+from curate.stats.imbalance import idr
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def table(seed: int, n: int, missing: float = 0.0, share: float | None = None) -> np.ndarray:
+    """Identities of Zipf's law and labels that follow them in a share of the rows."""
+    rng = np.random.default_rng(seed)
+    identity = rng.zipf(1.5, n) % int(rng.integers(2, n))
+    columns = [identity]
+    for size in (2, 4, 7)[: int(rng.integers(1, 4))]:
+        weight = np.arange(1, size + 1) ** -1.5
+        own, any_ = (rng.choice(size, k, p=weight / weight.sum()) for k in (identity.max() + 1, n))
+        follow = rng.random(n) < (rng.random() if share is None else share)
+        columns.append(np.where(follow, own[identity], any_))
+    columns = [np.where(rng.random(n) < missing, -1, column) for column in columns]
+    order = rng.permutation(len(columns))
+    return np.stack([dense_codes(columns[place]) for place in order], axis=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(3, 80), st.sampled_from([0, 0.3]), st.sampled_from([1.0, 1.5, 2.0]),
+       st.sampled_from([None, 2]), st.sampled_from([None, 5]))  # fmt: skip
+def test_it_keeps_the_definition(seed, n, missing, target, cap, group_cap):
+    codes = table(seed, n, missing)
+    caps = [] if group_cap is None else [Cap(codes[:, 0], group_cap)]
+    drawn = draw_replicas(codes, target, 200, generator(seed), cap, caps=caps, choice="lookahead")
+    counts = [np.bincount(column[column >= 0]) for column in codes.T]
+    left = np.full(n, np.inf if cap is None else cap)
+    group_left = np.full(n + 1, np.inf if group_cap is None else group_cap)
+    for row, label, ratio in zip(drawn.rows, drawn.labels, drawn.ratios, strict=True):
+        ratios = [np.quantile(x, 0.9) / np.quantile(x, 0.1) if len(x) else 1.0 for x in counts]
+        assert label == int(np.argmax(ratios))
+        assert ratio == ratios[label] > target
+        free = (left > 0) & ((codes[:, 0] < 0) | (group_left[codes[:, 0]] > 0))
+        there = np.unique(codes[free & (codes[:, label] >= 0), label])
+        assert free[row]
+        assert codes[row, label] >= 0
+        assert counts[label][codes[row, label]] == counts[label][there].min()
+        left[row] -= 1
+        group_left[codes[row, 0]] -= codes[row, 0] >= 0
+        for place, code in enumerate(codes[row]):
+            if code >= 0:
+                counts[place][code] += 1
+    if drawn.ended == "target":
+        assert all(np.isnan(idr(x)) or idr(x) <= target for x in counts)
+
+
+@pytest.mark.parametrize("target", [1.2, 1.5, 2.0])
+def test_never_more_replicas_than_uniform_and_far_fewer_where_labels_are_correlated(target):
+    budget, ratios, rescued = 100_000, [], 0
+    for seed in range(150):
+        codes = table(seed, int(np.random.default_rng(seed).integers(30, 3000)))
+        plain = draw_replicas(codes, target, budget, generator(seed))
+        ahead = draw_replicas(codes, target, budget, generator(seed), choice="lookahead")
+        if plain.ended == "target":
+            assert ahead.ended == "target", seed
+            assert len(ahead.rows) <= len(plain.rows), seed
+            if len(plain.rows):
+                ratios.append(len(ahead.rows) / len(plain.rows))
+        rescued += ahead.ended == "target" and plain.ended != "target"
+    assert np.mean(ratios) < 0.8
+    assert rescued > 10
+
+
+def test_the_rows_of_a_kind_take_turns():
+    codes = np.repeat([0, 1], [20, 5]).astype(np.int32)[:, None]
+    drawn = draw_replicas(codes, 1.0, 100, generator(), choice="lookahead")
+    assert np.bincount(drawn.rows)[20:].tolist() == [3] * 5
+
+
+def test_the_same_seed_gives_the_same_rows():
+    codes = table(3, 500, 0.1)
+    one, two, other = (
+        draw_replicas(codes, 1.5, 400, generator(s), choice="lookahead").rows.tolist() for s in (1, 1, 2)
+    )
+    assert one == two != other
