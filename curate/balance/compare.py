@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Annotated, Any
 
 import numpy as np
@@ -72,9 +71,7 @@ def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, 
                 drawn = draw_replicas(pool.codes, params.target, limits.budget, own, choice=choice)
                 times = 1 + np.bincount(drawn.rows, minlength=len(pool))
             else:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    times = known[name](pool, limits, own)
+                times = known[name](pool, limits, own)
         except CurateError as error:
             notes.append(f"{name} is not in the table: {error}")
             continue

@@ -7,6 +7,7 @@ identities, leaves rows that have none as they are.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -257,7 +258,9 @@ def _imbalanced_learn(
     rows = np.flatnonzero(sets >= 0)
     kind = getattr(over_sampling, name, None) or getattr(under_sampling, name)
     sampler = kind(sampling_strategy=wanted, random_state=int(rng.integers(2**31 - 1)))
-    sampler.fit_resample(rows[:, None], sets[rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # many small labelsets are no sign of a regression here
+        sampler.fit_resample(rows[:, None], sets[rows])
     times[rows] = np.bincount(sampler.sample_indices_, minlength=len(rows))
     return times
 

@@ -126,9 +126,10 @@ def run_balance(
 ) -> RunResult:
     """Balance a source by one method, and measure it before and after: `curate balance`.
 
-    method: `idr` or `idr_lookahead` (the step `oversample`), or a rival of it. limits: labels, budget, keep, images, identities, for the
-    method and the comparison. compare: put all methods in one table first; those that look at vectors are among them
-    where the source has pixels. more: as `run_recipe` takes it. Raises InputError for an unknown method.
+    method: `idr` or `idr_lookahead` (the step `oversample`), or a rival of it. limits: labels, budget, keep, images,
+    identities, for the method and the comparison. compare: put all methods in one table first; those that look at
+    vectors are among them where the source has pixels. more: as `run_recipe` takes it. Raises InputError for an
+    unknown method.
     """
     from curate.balance.compare import IDR, LOOKAHEAD
     from curate.balance.rivals import BY_LABELS, BY_VECTORS

@@ -203,7 +203,7 @@ def test_names_of_files_are_safe_and_distinct(faces: Manifest, tmp_path: Path):
 
 
 def test_the_batch_before_and_after(faces: Manifest):
-    check_step(training_batch)
+    check_step(training_batch, faces, {})
     for draw in ("uniform", "weights", "cells", "identities"):
         params = TrainingBatchParams(images=12, draw=draw, images_per_identity=2, split=None, cells=("gender",))
         made = training_batch(faces, Features(), params, step_rng(0, "training_batch"))

@@ -62,8 +62,8 @@ def test_the_step_weighs_labels_and_cells():
     decided = weight(people, Features(), cell, step_rng(0, "w"))
     assert decided.frame["image_id"].tolist() == ["a", "c", "e", "g"]
     assert decided.frame["score"].tolist() == [1.0] * 4
-    check_step(weight)
-    check_step(weight, params=WeightParams(by=("gender", "ethnicity"), scheme="effective_number"))
+    check_step(weight, people, {})
+    check_step(weight, people, {}, WeightParams(by=("gender", "age"), scheme="effective_number"))
     with pytest.raises(InputError, match="no label 'height'"):
         weight(people, Features(), WeightParams(by=("height",)), step_rng(0, "w"))
 
