@@ -105,7 +105,8 @@ def speed() -> dict[str, float]:
 def memory() -> dict[str, float]:
     """Peak memory of a process that draws 50 million replicas through `fit_resample`, in GiB."""
     code = (
-        "import resource, warnings; warnings.simplefilter('ignore'); import pandas as pd; from benchmarks import balance;"
+        "import resource, warnings; warnings.simplefilter('ignore');"
+        "import pandas as pd; from benchmarks import balance;"
         "from curate import IDROversampler;"
         "y = pd.DataFrame(balance.label_codes(), columns=list('abcd'));"
         f"IDROversampler(target=1.0, budget={MANY}, random_state=0).fit_resample(None, y);"

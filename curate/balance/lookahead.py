@@ -125,12 +125,11 @@ def _top(combo, slots, slot_of, left, kind_rows, kind_start, kind_next, long_cat
         size = combo_size[_u(combo)]
         kind = np.int64(heap[_u(low)])
         fresh = True
-        if len(left):
-            if not _alive(kind, left, kind_rows, kind_start, kind_next):
-                combo_size[_u(combo)] = size - 1
-                heap[_u(low)], heap_key[_u(low)] = heap[_u(low + size - 1)], heap_key[_u(low + size - 1)]
-                _sink(0, low, size - 1, heap, heap_key)
-                fresh = False
+        if len(left) and not _alive(kind, left, kind_rows, kind_start, kind_next):
+            combo_size[_u(combo)] = size - 1
+            heap[_u(low)], heap_key[_u(low)] = heap[_u(low + size - 1)], heap_key[_u(low + size - 1)]
+            _sink(0, low, size - 1, heap, heap_key)
+            fresh = False
         if fresh and long_cat[_u(kind)] >= 0:
             count = slots[_u(slot_of[_u(long_cat[_u(kind)])]), COUNT]
             if count != heap_key[_u(low)]:
