@@ -214,7 +214,8 @@ def _figures(crossed: tuple[str, ...], labels: tuple[str, ...]) -> tuple[Figure,
         figures.insert(0, Figure("bars", "imbalance/categories", "Images of each category",
                                  {"x": "category", "y": "images", "color": "stage", "facet": "label",
                                   "unit": "images"}))  # fmt: skip
-    formats = {"idr": ".2f", "max_min": ".2f", "mean_ir": ".2f", "cvir": ".2f", "scumble": ".3f", "gini": ".3f", "normalised_entropy": ".3f",
+    formats = {"idr": ".2f", "max_min": ".2f", "mean_ir": ".2f", "cvir": ".2f", "scumble": ".3f", "gini": ".3f",
+               "normalised_entropy": ".3f",
                "effective_number": ".1f"}  # fmt: skip
     return (*figures, Figure("table", "imbalance/labels", "Imbalance of each label", {"formats": formats}))
 

@@ -137,8 +137,8 @@ def rarest(label, base, slots, slot_of, last, alive, queue, ends):
 
     A category is passed over only where caps let none of its rows be replicated. Counts only go up, so nothing joins
     the smallest count once it is the smallest: its categories are listed once, in order, and used up from the front.
-    `ends[label]` is (first slot that is not passed over, count listed, head and end of the list in `queue`, last slot in
-    which a replica is of use).
+    `ends[label]` is (first slot that is not passed over, count listed, head and end of the list in `queue`, last slot
+    in which a replica is of use).
     """
     place = _u(label)
     high = base[_u(label + 1)]

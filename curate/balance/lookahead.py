@@ -16,6 +16,10 @@ from curate.balance import kernel
 from curate.balance.kernel import CAP, COUNT, GOING, STALL, TARGET, _u, compiled
 from curate.balance.state import State
 
+#: What a kind costs for each time that the replicas of its rows have doubled; a label that needs the replica is worth
+#: about 1. Without it a few rows would serve for all; more of it spreads them wider and needs more replicas.
+WORN = 0.15
+
 
 @dataclass(frozen=True)
 class Kinds:
@@ -26,6 +30,7 @@ class Kinds:
     of each combination, -1 missing or the long label. heap: the kinds of combination g from `combo_start[g]` on,
     `combo_size[g]` of them still in use; heap_key: the count of each when it was last looked at.
     common: the same kinds, most common first; common_at: the place of the one that is next.
+    uses: replicas of each kind.
     """
 
     long: np.ndarray
@@ -40,6 +45,7 @@ class Kinds:
     heap_key: np.ndarray
     common: np.ndarray
     common_at: np.ndarray
+    uses: np.ndarray
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The arrays in the order that the kernel takes them."""
@@ -76,6 +82,7 @@ def make_kinds(state: State, rng: np.random.Generator) -> Kinds:
         long_cat.astype(np.int32), combo_cats, np.concatenate([[0], sizes_of.cumsum()]).astype(np.int64),
         sizes_of.astype(np.int64), heap.astype(np.int32), key[heap].astype(np.int32),
         np.lexsort((rank[one], -key, of_kind)).astype(np.int32), (sizes_of.cumsum() - sizes_of).astype(np.int64),
+        np.zeros(len(one)),
     )  # fmt: skip
 
 
@@ -118,12 +125,11 @@ def _top(combo, slots, slot_of, left, kind_rows, kind_start, kind_next, long_cat
         size = combo_size[_u(combo)]
         kind = np.int64(heap[_u(low)])
         fresh = True
-        if len(left):
-            if not _alive(kind, left, kind_rows, kind_start, kind_next):
-                combo_size[_u(combo)] = size - 1
-                heap[_u(low)], heap_key[_u(low)] = heap[_u(low + size - 1)], heap_key[_u(low + size - 1)]
-                _sink(0, low, size - 1, heap, heap_key)
-                fresh = False
+        if len(left) and not _alive(kind, left, kind_rows, kind_start, kind_next):
+            combo_size[_u(combo)] = size - 1
+            heap[_u(low)], heap_key[_u(low)] = heap[_u(low + size - 1)], heap_key[_u(low + size - 1)]
+            _sink(0, low, size - 1, heap, heap_key)
+            fresh = False
         if fresh and long_cat[_u(kind)] >= 0:
             count = slots[_u(slot_of[_u(long_cat[_u(kind)])]), COUNT]
             if count != heap_key[_u(low)]:
@@ -193,7 +199,7 @@ def draw(
     cats, base, start, members, slots, slot_of, last, free, n_free, queue, ends, spots, weights, ratio, progress,
     alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base,
     long, kind_rows, kind_start, kind_next, long_cat, combo_cats, combo_start, combo_size, heap, heap_key,
-    common, common_at,
+    common, common_at, uses,
 ):  # fmt: skip
     """Like `curate.balance.kernel.draw`, with the best row that the definition allows; the uniforms only count."""
     n_labels = cats.shape[1]
@@ -231,7 +237,8 @@ def draw(
                 category = np.int64(long_cat[_u(kind)])
                 if worst == long[0] and (category < 0 or slots[_u(slot_of[_u(category)]), COUNT] != level):
                     break
-                cost = 0.0
+                # Each replica of the same rows is worth less: without this a few rows would serve for all.
+                cost = WORN * np.log2(1 + uses[_u(kind)] / (kind_start[_u(kind + 1)] - kind_start[_u(kind)]))
                 for label in range(n_labels):
                     if label == worst:
                         continue
@@ -243,6 +250,7 @@ def draw(
         at = kind_next[_u(best)]
         row = np.int64(kind_rows[_u(at)])
         kind_next[_u(best)] = at + 1 if at + 1 < kind_start[_u(best + 1)] else kind_start[_u(best)]
+        uses[_u(best)] += 1
         rows[_u(number)] = row
         labels[_u(number)] = worst
         ratios[_u(number)] = value

@@ -92,7 +92,7 @@ def dense_codes(codes: np.ndarray) -> np.ndarray:
 
 
 def joint_codes(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Codes `(N,)` of the combinations of several labels' codes that occur, in order; -1 where one is missing: int32."""
+    """Codes `(N,)` int32 of the combinations of several labels' codes that occur, in order; -1 where one is missing."""
     joint = np.zeros(len(columns[0]), dtype=np.int64)
     missing = np.zeros(len(joint), dtype=bool)
     for column in columns:

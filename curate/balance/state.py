@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -140,6 +141,7 @@ def _last_useful(spots: np.ndarray, weights: np.ndarray) -> int:
     return int(above_first if above_first < above_ninth else spots[0])
 
 
+@functools.lru_cache(maxsize=4096)
 def position(size: int, share: float, quantile: Quantile) -> tuple[int, int, float]:
     """The two ranks (0-based) of `size` sorted values between which a quantile lies, and the weight of the upper one.
 

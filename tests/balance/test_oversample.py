@@ -195,3 +195,35 @@ def test_seeds_depend_on_the_id_the_number_and_the_seed_alone():
     assert len(np.unique(many)) == len(many)
     bits = (many[:, None] >> np.arange(63, dtype=np.uint64)) & np.uint64(1)
     assert abs(bits.mean(axis=0) - 0.5).max() < 0.02
+
+
+@pytest.mark.parametrize("choice", ["uniform", "lookahead"])
+def test_caps_of_identity_and_cell(choice):
+    table = manifest()
+    decisions = run(table, target=1, choice=choice, max_replicas_per_identity=4, max_replicas_per_cell=30)
+    after, _ = apply_decisions(table, decisions)
+    added = after.frame[~after.originals()]
+    assert added["identity"].value_counts().max() == 4
+    assert added["gender"].value_counts().max() <= 30
+    assert same(apply_decisions(after, run(after, target=1, choice=choice, max_replicas_per_identity=4,
+                                           max_replicas_per_cell=30))[0], after)  # fmt: skip
+
+
+def test_a_joint_label_and_an_empty_cell():
+    frame = pd.DataFrame({"image_id": list("abcdefg"), "identity": list("ppqqrrs"), "gender": list("ffmmmmm"),
+                          "ethnicity": ["x", "x", "x", "y", "y", "y", "y"]})  # fmt: skip
+    table = Manifest.from_frame(frame, levels={"gender": "identity", "ethnicity": "identity"})
+    with pytest.warns(UserWarning, match="gender/ethnicity: no image is in f/y"):
+        decisions = oversample(table, Features({}), OversampleParams(labels=("gender/ethnicity",), target=1),
+                               step_rng(1, "x"))  # fmt: skip
+    assert set(decisions.frame["reason"]) == {"rare_gender/ethnicity"}
+    assert len(decisions) == 5
+    with pytest.raises(InputError, match="Did you mean 'ethnicity'"):
+        run(table, labels=("gender/ethnicty",))
+
+
+def test_a_target_out_of_reach_is_said_before():
+    with pytest.warns(
+        UserWarning, match=r"can't be reached: 'identity' needs at least \d+ replicas, and the budget is 9"
+    ):
+        oversample(manifest(), Features({}), OversampleParams(target=1, budget=9), step_rng(1, "x"))
