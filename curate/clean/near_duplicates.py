@@ -24,11 +24,12 @@ def near_duplicates(
     """Drop altered copies of one photograph within an identity, and flag those across identities.
 
     pHash proposes pairs (also with the hashes of the mirror image and of parts of the other image), the agreement of
-    their aligned small pixels confirms them (`curate.search.confirm`). Within an identity, visited by detail (sharpness times pixels, then
-    image_id), an image not yet dropped stays and drops every later one confirmed as its copy: `near_duplicate`, score
-    = the agreement, threshold = `min_correlation`, related_id = the one that stays. A confirmed pair of two
-    identities is flagged on both sides (`near_duplicate_other_identity`), one with an image of no identity too
-    (`near_duplicate_unknown_identity`). Unreadable images, images of one colour and replicas take part in nothing.
+    their aligned small pixels confirms them (`curate.search.confirm`). Within an identity, visited by detail
+    (sharpness times pixels, then image_id), an image not yet dropped stays and drops every later one confirmed as its
+    copy: `near_duplicate`, score = the agreement, threshold = `min_correlation`, related_id = the one that stays. A
+    confirmed pair of two identities is flagged on both sides (`near_duplicate_other_identity`), one with an image of no
+    identity too (`near_duplicate_unknown_identity`). Unreadable images, images of one colour and replicas take part in
+    nothing.
     """
     takes_part = (features["decoded"]["reason"] == 0) & manifest.originals() & textured(features["thumbnail"])
     rows = np.flatnonzero(takes_part)
