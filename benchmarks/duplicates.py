@@ -7,9 +7,10 @@ compared must list the same pairs, or the run fails. Work runs on `--workers` pr
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def random_hashes(n: int, seed: int = 0) -> np.ndarray:
 
 
 def random_vectors(n: int, seed: int = 0) -> np.ndarray:
-    """`(n, 512)` float32 unit vectors, of which one in a hundred is a copy of another with noise (cosine about 0.93)."""
+    """`(n, 512)` float32 unit vectors, one in a hundred a noisy copy of another (cosine about 0.93)."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((n, SIZE), dtype=np.float32)
     copies = rng.permutation(n)[: n // 100]
@@ -71,9 +72,9 @@ def hamming(chosen: argparse.Namespace) -> dict[str, Any]:
 def cosine(chosen: argparse.Namespace) -> dict[str, Any]:
     """Pairs above 0.9 among 512-d vectors: against a bare float32 matmul, and scikit-learn's brute-force radius search.
 
-    The matmul runs on as many threads as there are workers and its scores are thrown away. scikit-learn is asked
-    for the same pairs, by cosine (as FiftyOne Brain asks it) and, on unit vectors, by the Euclidean distance, its faster
-    way; the ratio is to the faster one.
+    The matmul makes as many comparisons, on as many threads as there are workers, and throws them away. scikit-learn is asked
+    for the same pairs by cosine, as FiftyOne Brain asks it, and by the Euclidean distance of unit vectors; the ratio
+    is to the faster of the two.
     """
     from threadpoolctl import threadpool_limits
 
@@ -94,11 +95,9 @@ def cosine(chosen: argparse.Namespace) -> dict[str, Any]:
             figures[f"cosine_{screen}_seconds"] = best_seconds(search, repeats=2)
     _same(found["bfloat16"], found["float32"])
     with threadpool_limits(chosen.workers):
-        block = min(4096, chosen.vectors)
-        scores = np.empty((block, block), np.float32)
-        matmul = best_seconds(lambda: np.matmul(vectors[:block], vectors[-block:].T, out=scores), repeats=9)
+        matmul = best_seconds(lambda: _bare_matmul(vectors, comparisons), repeats=2)
         peer = {name: _scikit_learn(vectors, name, found["float32"]) for name in ("cosine", "euclidean")}
-    bare = block * block / matmul
+    bare = comparisons / matmul
     figures |= {
         "cosine_pairs_found": len(found["float32"][0]), "cosine_bare_float32_matmul_comparisons_per_second": bare,
         "cosine_bfloat16_comparisons_per_second": comparisons / figures["cosine_bfloat16_seconds"],
@@ -111,6 +110,15 @@ def cosine(chosen: argparse.Namespace) -> dict[str, Any]:
         figures[f"cosine_{screen}_speedup_over_scikit_learn"] = min(peer.values()) / figures[f"cosine_{screen}_seconds"]
         figures[f"cosine_{screen}_speedup_goal"] = goal
     return figures
+
+
+def _bare_matmul(vectors: np.ndarray, comparisons: float, block: int = 4096) -> None:
+    """So many scores in float32, block after block into the same memory."""
+    block = min(block, len(vectors))
+    scores = np.empty((block, block), np.float32)
+    for number in range(max(1, round(comparisons / block**2))):
+        start = number * block % (len(vectors) - block + 1)
+        np.matmul(vectors[:block], vectors[start : start + block].T, out=scores)
 
 
 def _scikit_learn(vectors: np.ndarray, metric: str, wanted: tuple) -> float:
@@ -156,56 +164,52 @@ def approximate(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def growth(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Seconds and peak memory of the Hamming search from 100,000 to `--largest` hashes, each in a process of its own."""
-    figures: dict[str, Any] = {}
-    n, seconds = 100_000, {}
+    """Seconds and peak memory of the Hamming search from 100,000 to `--largest` hashes, a fresh process each."""
+    sizes, seconds, peaks = [], [], []
+    n = 100_000
     while n <= chosen.largest:
-        code = (
-            "import benchmarks.duplicates as d\n"
-            f"if __name__ == '__main__': d.search_alone({n}, {chosen.workers})"
-        )  # fmt: skip
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        seconds[n] = float(out)
-        cost = process_cost([sys.executable, "-c", code])
-        figures[f"growth_hamming_{n}_seconds"] = seconds[n]
-        figures[f"growth_hamming_{n}_peak_gib"] = cost.peak_bytes / 2**30
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "seconds"
+            code = f"import benchmarks.duplicates as d; d.search_alone({n}, {chosen.workers}, {str(out)!r})"
+            cost = process_cost([sys.executable, "-c", code])
+            seconds.append(float(out.read_text()))
+        sizes.append(n)
+        peaks.append(cost.peak_bytes)
         n *= 10
-    figures["growth_peak_goal_at_10000000_gib"] = 6.0
-    figures["growth_in_words"] = _in_words(seconds, figures)
+    figures: dict[str, Any] = {}
+    for size, took, peak in zip(sizes, seconds, peaks, strict=True):
+        figures |= {f"growth_hamming_{size}_seconds": took, f"growth_hamming_{size}_peak_gib": peak / 2**30}
+    figures["growth_hamming_10000000_peak_gib_goal"] = 6.0
+    if len(sizes) > 1:
+        figures["growth_in_words"] = _in_words(sizes, seconds, peaks)
     return figures
 
 
-def search_alone(n: int, workers: int) -> None:
-    """Search n hashes once and print the seconds that it took, processes already started."""
+def search_alone(n: int, workers: int, out: str) -> None:
+    """Search n hashes once and write the seconds that it took, processes already started, to a file."""
     from curate.recipe.execute import LocalExecutor
     from curate.search.hamming import pairs_within
 
     hashes = random_hashes(n)
     with LocalExecutor(workers) as executor:
         pairs_within(hashes[:20_000], MAX_DISTANCE, executor, method="buckets")
-        print(best_seconds(lambda: pairs_within(hashes, MAX_DISTANCE, executor), repeats=1))
+        Path(out).write_text(str(best_seconds(lambda: pairs_within(hashes, MAX_DISTANCE, executor), repeats=1)))
 
 
-def _in_words(seconds: dict[int, float], figures: dict[str, Any]) -> str:
-    from curate.search.plan import plan_search
-
-    if len(seconds) < 2:
-        return "Too few sizes were measured to say how the search grows."
-    small, large = sorted(seconds)[-2:]
-    exponent = np.log(seconds[large] / seconds[small]) / np.log(large / small)
-    n = 100_000_000
-    cores = seconds[large] * (n / large) ** max(exponent, 1.0) * figures.get("workers", 1)
-    per_hash = figures[f"growth_hamming_{large}_peak_gib"] * 2**30 / large
-    plan = plan_search(random_hashes(large), None, MAX_DISTANCE)
+def _in_words(sizes: list[int], seconds: list[float], peaks: list[int]) -> str:
+    """How time and memory grow over the last step measured, and what 100 million would take if it went on so."""
+    exponent = float(np.log(seconds[-1] / seconds[-2]) / np.log(sizes[-1] / sizes[-2]))
+    each = (peaks[-1] - peaks[-2]) / (sizes[-1] - sizes[-2])
+    far = 100_000_000
+    minutes = seconds[-1] * (far / sizes[-1]) ** max(exponent, 1.0) / 60
     return (
-        f"From {small:,} to {large:,} hashes the time grows as N**{exponent:.2f} (all pairs: N**2): wider substrings "
-        f"are taken as N grows, {len(plan.parts)} of about {plan.parts[0].width} bits at {large:,}. Memory grows with N, "
-        f"{per_hash:.0f} bytes a hash in all processes at {large:,}. Carried on, not measured: 100,000,000 hashes take "
-        f"about {seconds[large] * (n / large) ** max(exponent, 1.0) / 60:.0f} minutes on one such machine and "
-        f"{per_hash * n / 2**30:.0f} GiB or less. Blocks are independent and the executor may be a Ray cluster: n machines "
-        "divide the time by nearly n until the machine that cuts the blocks (one pass over the hashes for each "
-        "substring, about 3 seconds each at 100,000,000) and sends them (each block a few times, 12 bytes a hash) is "
-        "the limit, at about 10 machines."
+        f"Measured: from {sizes[-2]:,} to {sizes[-1]:,} hashes the time grows as N**{exponent:.2f} (comparing all: "
+        f"N**2) and the memory of all processes by {each:.0f} bytes a hash. Carried on, not measured: {far:,} hashes "
+        f"within {MAX_DISTANCE} bits take about {minutes:.0f} minutes and "
+        f"{(peaks[-1] + each * (far - sizes[-1])) / 2**30:.0f} GiB on this machine. Blocks of hashes are independent "
+        "tasks of the executor, which may be a Ray cluster: n machines divide that time by n, but for the one that "
+        "sorts the hashes into blocks, one pass for each substring, and sends each block to as many tasks as leading "
+        "bits may be flipped; that pass and the network bound n."
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 
 import numpy as np
 
 from curate.core.errors import InputError
 from curate.core.shapes import Executor
 from curate.search.directions import TIE, Directions, check_similarity, cosines
-from curate.search.screen import Screened, blocks_of, screen_block, screen_error
+from curate.search.screen import Screened, blocks_of, halves_pay, screen_block, screen_error
 
 #: Pairs that a search returns at most, unless told.
 MAX_PAIRS = 50_000_000
@@ -36,9 +35,10 @@ def similar_pairs(
     vectors: `(N, D)` float16, float32 or float64 of any length but zero. Returns (i, j, similarity) with i < j, in
     order of (i, j): int64, int64, float64 `(P,)`. A tie counts (within 1e-12). `new`: `(N,)` bool; then only pairs
     with at least one new row, those among old rows being neither sought nor paid for.
-    screen: `bfloat16` (torch), `float32`, or `auto`: bfloat16 where torch is installed and there is work enough for it.
-    All give the same pairs, for any number of workers: a screen passes every pair that could reach the threshold
-    (`curate.search.screen.screen_error`), and the cosine of those that pass is taken in float64.
+    screen: `bfloat16`, `float32`, or `auto`: bfloat16 where torch is installed, the processor has it and there is
+    work enough. All give the same pairs, for any number of workers: a screen passes every pair that could reach the
+    threshold (`curate.search.screen.screen_error`), and the cosine of those that pass is taken in float64.
+    Memory: a copy of the vectors in the screen's numbers (2 or 4 bytes each), two blocks a worker, 60 bytes a pair.
     Raises InputError for a vector that is not finite or of length zero (naming the first), a threshold outside
     -1 to 1, and more than `max_pairs` pairs.
     """
@@ -92,7 +92,7 @@ def _search(
     if screen not in SCREENS:
         raise InputError("unknown screen", value=screen, allowed=", ".join(SCREENS))
     comparisons = len(left) * len(left) // 2 if right is None else len(left) * len(right)
-    halves = screen == "bfloat16" or (screen == "auto" and comparisons >= FEW and find_spec("torch") is not None)
+    halves = screen == "bfloat16" or (screen == "auto" and comparisons >= FEW and halves_pay())
     seen = Screened.of(left, halves)
     seen_right = seen if right is None else Screened.of(right, halves)
     least = min_similarity - TIE - screen_error(max(seen.off, seen_right.off), left.vectors.shape[1])

@@ -38,8 +38,8 @@ def pairs_within(
     others[j] or of hashes[j] and others[i], whichever is smaller.
     new: `(N,)` bool; then only pairs with at least one new row, those among old rows being neither sought nor paid for.
     method: `auto` takes the cheaper by `plan_search` of `buckets` (multi-index) and `all` (every pair compared).
-    Work goes through the executor in blocks that do not depend on its workers. Memory: about 16 bytes a hash more than
-    the hashes, and 50 a pair.
+    Work goes through the executor in blocks that do not depend on its workers. Memory of all processes: about 5 times
+    that of the hashes, and 50 bytes a pair.
     Raises InputError for a distance outside 0 to the number of bits, arrays of the wrong kind, and where there are
     more than `max_pairs` pairs: equal hashes are counted before anything is compared.
     """

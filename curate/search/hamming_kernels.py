@@ -22,16 +22,19 @@ def _ones(typingctx, value):
 
 
 @njit(cache=True, nogil=True)
-def _count_near(hashes, i, others, limit):
-    """How many rows of `others` are within `limit` of hashes[i]; the loop vectorises."""
+def _count_near(hashes, i, others, begin, end, limit):
+    """How many of the rows begin to end of `others` are within `limit` of hashes[i]; the loop vectorises.
+
+    Unsigned places let it, since they cannot count from the end.
+    """
     inside = np.int64(0)
     if hashes.ndim == 1:
         value = hashes[i]
-        for j in range(others.shape[0]):
+        for j in range(np.uint64(begin), np.uint64(end)):
             inside += np.int64(_ones(value ^ others[j]) <= limit)
     else:
         v0, v1, v2, v3 = hashes[i, 0], hashes[i, 1], hashes[i, 2], hashes[i, 3]
-        for j in range(others.shape[0]):
+        for j in range(np.uint64(begin), np.uint64(end)):
             near = _ones(v0 ^ others[j, 0]) + _ones(v1 ^ others[j, 1])
             near += _ones(v2 ^ others[j, 2]) + _ones(v3 ^ others[j, 3])
             inside += np.int64(near <= limit)
@@ -77,7 +80,7 @@ def close_pairs(rows, columns, max_distance, diagonal, most):
     limit = np.uint64(max_distance)
     near = np.empty(rows.shape[0], np.int64)
     for i in range(rows.shape[0]):
-        near[i] = _count_near(rows, i, columns[i + 1 :] if diagonal else columns, limit)
+        near[i] = _count_near(rows, i, columns, i + 1 if diagonal else 0, columns.shape[0], limit)
     count = near.sum()
     room = min(count, most)
     first, second = np.empty(room, np.uint32), np.empty(room, np.uint32)
@@ -154,7 +157,7 @@ def bucket_pairs(left, left_rows, left_starts, right, right_rows, right_starts, 
             inside = same and c == b
             for p in range(begin, end):
                 from_q = p + 1 if inside else low
-                if _count_near(left, p, right[from_q:high], limit) == 0:
+                if _count_near(left, p, right, from_q, high, limit) == 0:
                     continue
                 for q in range(from_q, high):
                     distance = _distance(left, p, right, q)

@@ -10,7 +10,7 @@ import numpy as np
 
 #: Nanoseconds of one core: one comparison of a long run of hashes, per word; one comparison within short buckets, per
 #: word; one hash meeting one bucket; one hash put into its bucket. Only their ratios matter, and only to speed.
-_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.4, 3.0, 30.0
+_RUN, _SHORT, _VISIT, _SORT = 0.1, 0.15, 12.0, 30.0
 #: Fewer comparisons than this are made one by one, without looking at the data.
 FEW = 50_000_000
 #: Widest substring, bits: a table of its values has 2**_WIDEST entries.
@@ -45,6 +45,14 @@ class SearchPlan:
     def method(self) -> str:
         """`buckets` or `all`."""
         return "buckets" if self.parts else "all"
+
+    def sentence(self) -> str:
+        """The plan in words."""
+        if not self.parts:
+            return f"All {self.all_comparisons:,.0f} pairs of hashes are compared."
+        used = ", ".join(f"{part.width} bits within {part.radius}" for part in self.parts)
+        return (f"About {self.comparisons:,.0f} of {self.all_comparisons:,.0f} pairs of hashes are compared: those "
+                f"that agree in one of {len(self.parts)} substrings ({used}).")  # fmt: skip
 
 
 def plan_search(left: np.ndarray, right: np.ndarray | None, max_distance: int, method: str = "auto") -> SearchPlan:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,7 +100,7 @@ class _Matcher:
 
     @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray, least: float) -> _Matcher:
-        torch = _torch() if rows.dtype == np.uint16 else None
+        torch = _torch(rows.shape[1]) if rows.dtype == np.uint16 else None
         if torch is not None:
             one, two = (torch.from_numpy(np.array(side)).view(torch.bfloat16) for side in (rows, columns))
             return cls(one, two, np.empty(TILE * TILE, np.int16), _code_below(least), torch)
@@ -123,26 +125,36 @@ class _Matcher:
 
 
 @lru_cache(maxsize=1)
-def _torch() -> Any:
+def halves_pay() -> bool:
+    """Whether torch is installed and this processor multiplies bfloat16 (Linux: x86 AMX or AVX-512, ARM bf16).
+
+    Elsewhere float32 is the faster screen.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return find_spec("torch") is not None and bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+
+
+@lru_cache(maxsize=8)
+def _torch(size: int) -> Any:
     """torch, if it is installed and multiplies bfloat16 as `screen_error` takes for granted; else None.
 
+    Tried on positive numbers of which the first product is the largest: sums kept in bfloat16 would lose the others.
     Without it the rounded vectors are multiplied in float32, to which the same bound applies.
     """
     try:
         import torch
     except ImportError:
         return None
-    rng = np.random.default_rng(0)
-    for size in (64, 1024):
-        # One large product first, then many small ones: sums kept in bfloat16 would lose all of them.
-        probe = torch.from_numpy(np.abs(rng.standard_normal((64, size)))).to(torch.bfloat16)
-        probe[:, 0] = 16.0
-        exact = probe.double() @ probe.double().T
-        got = torch.mm(probe, probe.t()).double()
-        # The last rounding, to 8 significant bits, and the bound on the sum.
-        if not bool(((got - exact).abs() <= exact * (2.0**-8 + (size + 1) * 2.0**-22)).all()):
-            return None
-    return torch
+    probe = torch.from_numpy(np.abs(np.random.default_rng(0).standard_normal((64, size)))).to(torch.bfloat16)
+    probe[:, 0] = 16.0
+    exact = probe.double() @ probe.double().T
+    got = torch.mm(probe, probe.t()).double()
+    # The last rounding, to 8 significant bits, and the bound on the sum.
+    kept = (got - exact).abs() <= exact * (2.0**-8 + (size + 1) * 2.0**-22)
+    return torch if bool(kept.all()) else None
 
 
 def _code_below(value: float) -> np.int16:

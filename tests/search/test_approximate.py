@@ -39,11 +39,11 @@ def test_every_cell_visited_is_the_exact_search():
 
 def test_recall_is_measured_and_its_interval_holds_the_truth():
     pytest.importorskip("faiss")
-    vectors = clustered()
-    exact = pairs_of(similar_pairs(vectors, 0.7, SerialExecutor()))
+    vectors = clustered(spread=0.9)
+    exact = pairs_of(similar_pairs(vectors, 0.5, SerialExecutor()))
     inside, rates = 0, []
-    for seed in range(12):
-        got = approximate_pairs(vectors, 0.7, SerialExecutor(), RNG(seed), probes=1, sample=150)
+    for seed in range(6):
+        got = approximate_pairs(vectors, 0.5, SerialExecutor(), RNG(seed), probes=1, sample=150)
         listed = pairs_of(got.pairs)
         assert listed <= exact  # nothing that is listed is wrong
         truth = len(listed) / len(exact)
@@ -51,9 +51,9 @@ def test_recall_is_measured_and_its_interval_holds_the_truth():
         rates.append((truth, got.recall.rate))
         assert got.sampled == 150
         assert f"Recall {got.recall.rate:.4f}" in got.sentence()
-    assert 0.3 < np.mean(rates) < 0.99
-    assert inside >= 9
-    again = approximate_pairs(vectors, 0.7, SerialExecutor(), RNG(11), probes=1, sample=150)
+    assert 0.5 < np.mean(rates) < 0.95
+    assert inside >= 4
+    again = approximate_pairs(vectors, 0.5, SerialExecutor(), RNG(5), probes=1, sample=150)
     assert again.recall == got.recall
     assert pairs_of(again.pairs) == listed
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curate.core.errors import InputError
 from curate.core.shapes import SerialExecutor
-from curate.recipe.execute import LocalExecutor
+from curate.search import cosine
 from curate.search import screen as screens
 from curate.search.cosine import similar_between, similar_pairs
 from curate.search.directions import Directions
@@ -144,12 +144,11 @@ def test_copies_are_pairs_at_one_whatever_their_length(screen):
 
 
 @pytest.mark.parametrize("screen", ["float32", pytest.param("bfloat16", marks=HALVES)])
-def test_worker_processes_and_blocks_change_nothing(screen, monkeypatch):
+def test_worker_processes_and_blocks_change_nothing(screen, two_workers, monkeypatch):
     vectors = clustered(np.random.default_rng(1), 9000, 24, 0.8, np.float32)
     want = similar_pairs(vectors, 0.9, SerialExecutor(), screen=screen)
     assert len(want[0]) > 100
-    with LocalExecutor(2) as executor:
-        got = similar_pairs(vectors, 0.9, executor, screen=screen)
+    got = similar_pairs(vectors, 0.9, two_workers, screen=screen)
     monkeypatch.setattr(screens, "BLOCK", 2048)
     for other in (got, similar_pairs(vectors, 0.9, SerialExecutor(), screen=screen)):
         for a, b in zip(want, other, strict=True):
@@ -160,9 +159,22 @@ def test_worker_processes_and_blocks_change_nothing(screen, monkeypatch):
 def test_without_torch_the_rounded_vectors_are_multiplied_in_float32(monkeypatch):
     vectors = clustered(np.random.default_rng(1), 300, 24, 0.8, np.float32)
     want = similar_pairs(vectors, 0.9, SerialExecutor(), screen="bfloat16")
-    monkeypatch.setattr(screens, "_torch", lambda: None)
+    monkeypatch.setattr(screens, "_torch", lambda size: None)
     for a, b in zip(want, similar_pairs(vectors, 0.9, SerialExecutor(), screen="bfloat16"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_auto_takes_bfloat16_only_for_work_enough_and_where_it_pays(monkeypatch):
+    used = []
+    monkeypatch.setattr(cosine, "FEW", 1000)
+    monkeypatch.setattr(
+        Screened, "of", lambda directions, halves: used.append(halves) or Screened(directions.vectors, 0)
+    )
+    for pays in (True, False):
+        monkeypatch.setattr(cosine, "halves_pay", lambda pays=pays: pays)
+        for n in (40, 50):
+            similar_pairs(np.eye(n, dtype=np.float32), 0.9, SerialExecutor())
+    assert used == [False, True, False, False]
 
 
 @HALVES

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from curate.core.errors import InputError
 from curate.core.shapes import SerialExecutor
-from curate.recipe.execute import LocalExecutor
 from curate.search import buckets, hamming, plan
 from curate.search.hamming import equal_pairs, pairs_between, pairs_within, plan_search
 from curate.search.linkage import star_linkage
@@ -54,7 +53,7 @@ def small(monkeypatch):
     monkeypatch.setattr(plan, "_QUERIES", 3)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     words=ONE | FOUR, max_distance=st.integers(0, 64) | st.integers(0, 12), mirror=st.booleans(), masked=st.booleans(),
     method=st.sampled_from(["auto", "buckets", "all"]), flips=st.lists(st.integers(0, 63), max_size=9),
@@ -90,6 +89,20 @@ def test_two_sets_equal_every_pair_compared_one_by_one(small, words, max_distanc
     assert listed(found) == [pair for pair in every if pair[2] <= max_distance]
 
 
+def test_old_hashes_are_not_compared_with_each_other(small):
+    class Counting(SerialExecutor):
+        tasks = 0
+
+        def map(self, function, items):
+            for item in items:
+                self.tasks += 1
+                yield function(item)
+
+    executor = Counting()
+    pairs_within(np.arange(30, dtype=np.uint64), 3, executor, new=np.arange(30) >= 27, method="all")
+    assert executor.tasks == 1 + 9  # tiles of 3 by 3: of the new ones, and of new with old
+
+
 def planted(words: int, n: int, max_distance: int) -> np.ndarray:
     """Random hashes with copies at distances around max_distance, and one hash 30 times."""
     rng = np.random.default_rng(7)
@@ -115,12 +128,11 @@ def test_buckets_and_comparing_all_agree(words, max_distance, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-def test_worker_processes_change_nothing():
+def test_worker_processes_change_nothing(two_workers):
     hashes = planted(1, 12_000, 6)
     want = listed(pairs_within(hashes, 6, SerialExecutor(), others=hashes[::-1], method="all"))
-    with LocalExecutor(2) as executor:
-        for method in ("all", "buckets"):
-            assert listed(pairs_within(hashes, 6, executor, others=hashes[::-1], method=method)) == want
+    for method in ("all", "buckets"):
+        assert listed(pairs_within(hashes, 6, two_workers, others=hashes[::-1], method=method)) == want
 
 
 def test_the_plan_follows_the_data():
@@ -130,6 +142,7 @@ def test_the_plan_follows_the_data():
     assert even.method == "buckets"
     assert even.comparisons < even.all_comparisons / 100
     assert sum(part.radius + 1 for part in even.parts) >= 7  # the pigeonhole
+    assert "of 19,999,900,000 pairs" in even.sentence()
     # All hashes share 32 bits: half the substrings say nothing, and the plan avoids them.
     shared = hashes & np.uint64(2**32 - 1)
     halved = plan_search(shared, None, 2)
@@ -139,7 +152,8 @@ def test_the_plan_follows_the_data():
     assert plan_search(hashes * np.uint64(0), None, 6).method == "all"
     assert plan_search(hashes, None, 40).method == "all"
     # Few hashes: nothing to plan.
-    assert plan_search(hashes[:5000], None, 6).method == "all"
+    few = plan_search(hashes[:5000], None, 6)
+    assert few.sentence() == "All 12,497,500 pairs of hashes are compared."
 
 
 def test_one_repeated_hash_is_refused_before_anything_is_compared():
