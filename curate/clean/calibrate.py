@@ -31,7 +31,7 @@ class DuplicateCalibrationParams(StrictParams):
     compared: Annotated[int, Field(ge=1)] = 50_000  # images that the copies are compared with, at most
     alterations: tuple[str, ...] = tuple(ALTERATIONS)  # names of `curate.images.alter.ALTERATIONS`
     strength: str = "medium"  # light, medium or strong
-    known: Annotated[float, Field(gt=0, le=1)] = 0.965  # two images that agree so well as they are count as copies
+    known: Annotated[float, Field(gt=0, le=1)] = 0.945  # two images that agree so well as they are count as copies
     prevalence: Annotated[float, Field(gt=0, le=1)] | None = None  # pairs of copies per image; null: the known ones
     mirrored: bool = True  # as in `near_duplicates`; and crops
     crops: bool = True

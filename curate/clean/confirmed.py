@@ -14,7 +14,7 @@ from curate.search.confirm import Windows, correlate_pairs
 from curate.search.hamming import pairs_within
 
 #: Bits where `max_distance` is left open, and up to how many images: chance proposals grow with the images' square.
-DISTANCES = ((10, 50_000), (8, 500_000), (6, 5_000_000), (4, None))
+DISTANCES = ((12, 5_000), (10, 50_000), (8, 500_000), (6, 5_000_000), (4, None))
 #: Proposals that are held at once; more are confirmed in several goes.
 _HELD = 20_000_000
 _BLOCK = 4096
@@ -25,7 +25,9 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 class ConfirmParams(StrictParams):
     """What counts as a copy."""
 
-    max_distance: Annotated[int, Field(ge=0, le=32)] | None = None  # bits of a 64-bit pHash; null: 10, fewer for many
+    max_distance: Annotated[int, Field(ge=0, le=32)] | None = (
+        None  # bits of a 64-bit pHash; null: 12, fewer for many images
+    )
     min_correlation: Annotated[float, Field(gt=0, le=1)] = 0.945  # agreement of the aligned small pixels: confirms
     mirrored: bool = True  # whether a mirrored copy counts
     crops: bool = True  # whether hashes are also compared with those of 49 windows of the other image

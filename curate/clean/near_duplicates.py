@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from curate.clean.confirmed import ConfirmParams, confirmed_pairs, textured
@@ -15,6 +17,7 @@ from curate.images.quality import detail
 class NearDuplicatesParams(ConfirmParams):
     """Parameters of `near_duplicates`."""
 
+    method: Literal["phash"] = "phash"  # what proposes pairs
     linkage: Linkage = "star"  # chain: an image goes too where only other copies tie it to the one that stays
 
 
@@ -48,5 +51,5 @@ def near_duplicates(
     decisions, kept = decide(people, order, i, j, score, reason="near_duplicate", threshold=params.min_correlation,
                              linkage=params.linkage, vectors=own_vectors(people, features))  # fmt: skip
     return decisions.with_evidence(
-        evidence(people, i, j, kind="near", method="phash", distance=distance, similarity=score, kept=kept)
+        evidence(people, i, j, kind="near", method=params.method, distance=distance, similarity=score, kept=kept)
     )

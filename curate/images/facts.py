@@ -1,9 +1,9 @@
-"""The facts of a shard of images: each file is read and decoded once, whatever is asked for."""
+"""The facts of a shard of images: each file is read once, and only what is asked for is decoded."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from curate.core.errors import InputError, nearest
-from curate.images.decode import FINE, decode, read_bytes
-from curate.images.hashes import SIDE, phash_of_small
-from curate.images.quality import QUALITY, sharpness_of
+from curate.images.decode import FINE, Views, look, read_bytes
+from curate.images.hashes import SIDE, dhash_of_small, phash256_of_small, phash_of_small
+from curate.images.quality import QUALITY, sharpness
 
 #: Images of one task at most, so that what a task holds and returns stays small.
 SHARD = 4096
@@ -55,13 +55,17 @@ FEATURES: Mapping[str, Feature] = MappingProxyType({
         Feature("content", 1, np.dtype("<u8"), (2,)),
         Feature("pixels", 1, np.dtype("<u8"), (2,)),
         Feature("decoded", 1, DECODED),
-        Feature("phash", 1, np.dtype("<u8")),
-        Feature("phash_mirror", 1, np.dtype("<u8")),
-        Feature("quality", 1, QUALITY),
-        Feature("thumbnail", 1, np.dtype("u1"), (SIDE, SIDE)),
+        Feature("phash", 2, np.dtype("<u8")),
+        Feature("phash_mirror", 2, np.dtype("<u8")),
+        Feature("phash256", 1, np.dtype("<u8"), (4,)),
+        Feature("dhash", 1, np.dtype("<u8")),
+        Feature("quality", 2, QUALITY),
+        Feature("thumbnail", 2, np.dtype("u1"), (SIDE, SIDE)),
     )
 })  # fmt: skip
+#: What is made of the image squeezed to 32x32, and the (rows, columns) that other hashes are made of.
 _OF_SMALL = ("phash", "phash_mirror", "thumbnail")
+_SQUEEZED = {"phash256": (2 * SIDE, 2 * SIDE), "dhash": (8, 9)}
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
     where the bytes can't be read. Runs on one thread. Each value depends on that file's bytes alone, bit for bit.
     Raises InputError for an unknown name or too many paths.
     """
+    from curate.images.kernels import small_square
+
     _check(task)
     _one_thread()
     names, n = frozenset(task.names), len(task.paths)
@@ -92,53 +98,44 @@ def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
         name: np.zeros((n, *FEATURES[name].shape), FEATURES[name].dtype) for name in task.names if name in FEATURES
     }
     small = np.zeros((n, SIDE, SIDE), np.uint8) if names.intersection(_OF_SMALL) else None
+    squeezed = {name: np.zeros((n, *size), np.uint8) for name, size in _SQUEEZED.items() if name in names}
     descriptors = _Descriptors(task.embedder, n) if DESCRIPTOR in names else None
-    measure = _measurer("pixels" in names, small, "quality" in names)
+    wanted = {
+        "colour": bool(names & {"pixels", DESCRIPTOR}), "grey": bool(names & {"decoded", "quality"}),
+        "small": small is not None or bool(squeezed),
+    }  # fmt: skip
     decoded, digests, qualities = [], [], []
+    fine = np.zeros(n, bool)
     for row, path in enumerate(task.paths):
         reason, data = read_bytes(task.root, path)
         if "content" in names and reason == FINE:
             facts["content"][row] = np.frombuffer(_digest(data), "<u8")
-        image = None
-        if reason == FINE and names != {"content"}:
-            reason, image = decode(data)
-        if image is None:
-            decoded.append((reason, 0, 0))
-            digests.append(bytes(16))
-            qualities.append((0.0, 0))
-            continue
-        decoded.append((reason, image.shape[1], image.shape[0]))
-        digest, quality = measure(image, row)
-        digests.append(digest)
-        qualities.append(quality)
-        if descriptors is not None:
-            descriptors.add(row, image)
+        views = Views(reason)
+        if reason == FINE and any(wanted.values()):
+            views = look(data, **wanted)
+        fine[row] = views.reason == FINE
+        shape = (0, 0) if views.grey is None else views.grey.shape
+        decoded.append((views.reason, shape[1], shape[0]))
+        digests.append(bytes(16) if views.colour is None or "pixels" not in names else _digest_of(views.colour))
+        qualities.append((0.0, 0) if views.grey is None else (sharpness(views.grey), views.grey.size))
+        if small is not None and views.small is not None:
+            small[row] = small_square(views.small, SIDE)
+        for name, squares in squeezed.items() if views.small is not None else ():
+            squares[row] = small_square(views.small, *_SQUEEZED[name])
+        if descriptors is not None and views.colour is not None:
+            descriptors.add(row, views.colour)
     facts_of_rows = {
         "decoded": np.array(decoded, DECODED), "quality": np.array(qualities, QUALITY),
         "pixels": np.frombuffer(b"".join(digests), "<u8").reshape(n, 2),
     }  # fmt: skip
     facts.update({name: value for name, value in facts_of_rows.items() if name in names})
-    _facts_of_small(small, facts_of_rows["decoded"]["reason"] == FINE, facts)
+    _facts_of_small(small, fine, facts)
+    for name, squares in squeezed.items():
+        if fine.any():
+            facts[name][fine] = (phash256_of_small if name == "phash256" else dhash_of_small)(squares[fine])
     if descriptors is not None:
         facts[DESCRIPTOR] = descriptors.finish()
     return facts
-
-
-def _measurer(digest: bool, small: np.ndarray | None, quality: bool) -> Callable:
-    """A function (image, row) -> (digest of the pixels, (sharpness, pixels)) that also fills `small`."""
-    from curate.images.kernels import grey_and_spread, small_square
-
-    def measure(image: np.ndarray, row: int) -> tuple[bytes, tuple[float, int]]:
-        image = np.ascontiguousarray(image)
-        digest_of_image = _digest(image, image.shape) if digest else bytes(16)
-        if small is None and not quality:
-            return digest_of_image, (0.0, 0)
-        grey, edges, variance = grey_and_spread(image)
-        if small is not None:
-            small[row] = small_square(grey, SIDE)
-        return digest_of_image, (sharpness_of(edges, variance), grey.size)
-
-    return measure
 
 
 def _facts_of_small(small: np.ndarray | None, fine: np.ndarray, facts: dict[str, Any]) -> None:
@@ -175,12 +172,14 @@ class _Descriptors:
         return self.matrix
 
 
-def _digest(data: Any, shape: tuple[int, ...] | None = None) -> bytes:
-    """BLAKE2b-128 of bytes, or of pixels and their shape."""
-    if shape is None:
-        return hashlib.blake2b(data, digest_size=16).digest()
-    person = b"%dx%d" % shape[:2]
-    return hashlib.blake2b(np.ascontiguousarray(data), digest_size=16, person=person).digest()
+def _digest(data: Any, person: bytes = b"") -> bytes:
+    """BLAKE2b-128."""
+    return hashlib.blake2b(data, digest_size=16, person=person).digest()
+
+
+def _digest_of(image: np.ndarray) -> bytes:
+    """BLAKE2b-128 of an image's pixels and their shape."""
+    return _digest(np.ascontiguousarray(image), b"%dx%d" % image.shape[:2])
 
 
 def _one_thread() -> None:

@@ -47,7 +47,7 @@ def _above_median(waves: np.ndarray) -> np.ndarray:
     """Which of 64 values are above their median: `(N, 64)` -> `(N,)` uint64, the first value in the highest bit."""
     # The median lies between the 32nd and the 33rd: what is above it is what is above the 32nd.
     middle = np.sort(waves, axis=1)[:, 31:32]
-    return np.packbits(waves > middle, axis=1).view(">u8").reshape(-1).astype(np.uint64)
+    return np.packbits(waves > middle, axis=1).reshape(-1).view(">u8").astype(np.uint64)
 
 
 def phash(images: list[np.ndarray]) -> np.ndarray:
@@ -57,10 +57,9 @@ def phash(images: list[np.ndarray]) -> np.ndarray:
     return phash_of_small(np.stack([small_grey(image) for image in images]))
 
 
-def _dct_rows() -> np.ndarray:
-    """The first 8 rows of the unnormalised DCT-II matrix of size 32: `(8, 32)` float64."""
-    place = np.arange(SIDE)
-    return 2 * np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * place + 1) / (2 * SIDE))
+def _dct_rows(size: int = SIDE, low: int = _LOW) -> np.ndarray:
+    """The first rows of the unnormalised DCT-II matrix: `(low, size)` float64."""
+    return 2 * np.cos(np.pi * np.arange(low)[:, None] * (2 * np.arange(size) + 1) / (2 * size))
 
 
 def window_hashes(small: np.ndarray) -> np.ndarray:
@@ -93,3 +92,26 @@ def _reach_rows() -> np.ndarray:
         )
         rows.append(np.where(flat, high - low, integral) / (end - start))
     return np.array(rows, np.float32)
+
+
+def phash256_of_small(small: np.ndarray) -> np.ndarray:
+    """pHash of 256 bits: small grey squares `(N, 64, 64)` uint8 -> `(N, 4)` uint64, the first bit the highest.
+
+    As `phash_of_small` with the 16 lowest frequencies each way: `imagehash.phash(image, hash_size=16)`.
+    """
+    small = np.asarray(small)
+    rows = _dct_rows(2 * SIDE, 2 * _LOW)
+    waves = np.matmul(np.matmul(rows, small.astype(np.float64)), rows.T)
+    waves = np.round(waves, 6).reshape(len(small), 4 * _LOW * _LOW)
+    middle = np.sort(waves, axis=1)[:, 127:128]
+    return np.packbits(waves > middle, axis=1).reshape(-1).view(">u8").reshape(-1, 4).astype(np.uint64)
+
+
+def dhash_of_small(small: np.ndarray) -> np.ndarray:
+    """dHash: grey images squeezed to 8 rows of 9 pixels `(N, 8, 9)` uint8 -> `(N,)` uint64.
+
+    Bit 63 - (8 y + x) is set where the pixel right of (y, x) is brighter: `imagehash.dhash` (Krawetz 2013).
+    """
+    small = np.asarray(small)
+    bits = np.packbits((small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), 64), axis=1)
+    return bits.reshape(-1).view(">u8").astype(np.uint64)

@@ -84,12 +84,12 @@ def _squeeze(turned: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.n
     return result
 
 
-def small_square(grey: np.ndarray, side: int) -> np.ndarray:
-    """The image squeezed to `(side, side)` uint8, equal to Pillow's `resize((side, side), LANCZOS)`."""
+def small_square(grey: np.ndarray, side: int, across: int = 0) -> np.ndarray:
+    """The image squeezed to `(side, across or side)` uint8, equal to Pillow's `resize((across, side), LANCZOS)`."""
     height, width = grey.shape
     # Turning the image is much cheaper than a horizontal filter, whose inner loop would be short.
-    across = _squeeze(cv2.transpose(grey), *lanczos_weights(width, side))
-    return _squeeze(cv2.transpose(across), *lanczos_weights(height, side))
+    narrow = _squeeze(cv2.transpose(grey), *lanczos_weights(width, across or side))
+    return _squeeze(cv2.transpose(narrow), *lanczos_weights(height, side))
 
 
 @njit(cache=True, nogil=True)
@@ -119,14 +119,6 @@ def spread(grey: np.ndarray) -> tuple[float, float]:
             total, squares, edge, edges = total + a, squares + b, edge + c, edges + d
     n = (height - 2) * (width - 2)
     return edges / n - (edge / n) ** 2, squares / n - (total / n) ** 2
-
-
-@njit(cache=True, nogil=True)
-def grey_and_spread(image: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """`grey_of` an image and its `spread`, in one call."""
-    grey = grey_of(image)
-    edges, variance = spread(grey)
-    return grey, edges, variance
 
 
 @njit(cache=True, nogil=True)

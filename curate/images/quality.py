@@ -20,11 +20,7 @@ def sharpness(grey: np.ndarray) -> float:
     """
     from curate.images.kernels import spread
 
-    return sharpness_of(*spread(grey))
-
-
-def sharpness_of(edges: float, variance: float) -> float:
-    """Sharpness from the variance of the Laplacian and that of the grey values, grey levels squared."""
+    edges, variance = spread(grey)
     return edges / (variance + _NOISE)
 
 

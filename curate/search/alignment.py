@@ -130,8 +130,8 @@ def structure(a, b, place):
     """How well b's grey values follow a's, laid over it at `place`, in [-1, 1]; -1 with too few blocks to tell.
 
     The mean over blocks of the covariance over the product of the standard deviations, both plus the variance of coding
-    noise (the structure term of SSIM, Wang et al. 2004, section III.B), times the Pearson correlation over all pixels.
-    The first does not mind another level and contrast of a part; the second does, but not those of the whole image.
+    noise (the structure term of SSIM, Wang et al. 2004, section III.B), times the correlation over all pixels under a
+    tone curve. The first does not mind another level and contrast of a part; the second does, but not those of all.
     Pixels too dark or too bright in either image count in neither.
     """
     height, width = b.shape
@@ -150,10 +150,34 @@ def structure(a, b, place):
             if n >= _EXPOSED:
                 total += (both + _VARIANCE) / (np.sqrt(spread_a * spread_b) + _VARIANCE)
                 blocks += 1
-    n, spread_a, spread_b, both = _spreads(laid, b, 0, 0, height, width)
-    if blocks < _MIN_BLOCKS or spread_a * spread_b <= 0.0:
-        return -1.0
-    return total / blocks * max(both / np.sqrt(spread_a * spread_b), 0.0)
+    return total / blocks * _tone(laid, b) if blocks >= _MIN_BLOCKS else -1.0
+
+
+@njit(cache=True, nogil=True)
+def _tone(a, b):
+    """How well one rising curve of second degree makes b's grey values of a's: the multiple correlation, in [0, 1]."""
+    n, u, uu, uuu, uuuu, v, vv, uv, uuv = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for y in range(b.shape[0]):
+        for x in range(b.shape[1]):
+            value, other = a[y, x], np.float64(b[y, x])
+            if _DARK < value < _BRIGHT and _DARK < other < _BRIGHT:
+                p, q = (value - 128.0) / 64.0, (other - 128.0) / 64.0
+                square = p * p
+                n += 1
+                u, uu, uuu, uuuu = u + p, uu + square, uuu + square * p, uuuu + square * square
+                v, vv, uv, uuv = v + q, vv + q * q, uv + p * q, uuv + square * q
+    if n == 0:
+        return 0.0
+    u, uu, uuu, uuuu, v, vv, uv, uuv = u / n, uu / n, uuu / n, uuuu / n, v / n, vv / n, uv / n, uuv / n
+    line, bend, mixed = uu - u * u, uuuu - uu * uu, uuu - u * uu
+    spread, along, across = vv - v * v, uv - u * v, uuv - uu * v
+    if line <= 1e-9 or spread <= 1e-9 or along <= 0.0:
+        return 0.0
+    explained = along * along / line
+    determinant = line * bend - mixed * mixed
+    if determinant > 1e-9:
+        explained = (along * along * bend - 2 * along * across * mixed + across * across * line) / determinant
+    return np.sqrt(min(max(explained / spread, 0.0), 1.0))
 
 
 @njit(cache=True, nogil=True)

@@ -48,9 +48,9 @@ def correlate_pairs(
     overlap of at least half of both images. A pair that stays low on the way is given up, with the correlation
     reached (below 0.7).
     Scoring: the mean over 8x8 blocks of the structure term of SSIM (Wang et al. 2004, section III.B) of the plain grey
-    values, times their Pearson correlation over the whole overlap; pixels too dark or too bright to be trusted do not
-    count. The first sees a block that differs, a closed eye, which a correlation over the whole image hardly feels;
-    the second another background or light. Images of one colour score 0.
+    values, times their correlation over the whole overlap under the best tone curve of second degree; pixels too dark
+    or too bright to be trusted do not count. The first sees a block that differs, a closed eye, which a correlation
+    over the whole image hardly feels; the second another background or light. Images of one colour score 0.
     """
     score = list(executor.map(_scores, _blocks(thumbnails, i, j, mirrored, windows)))
     return np.concatenate(score) if score else np.zeros(0, np.float32)

@@ -41,7 +41,7 @@ def test_lfw_copies_are_confirmed_and_look_alikes_are_not(real_data):
     assert len(dropped) == 16
     assert len(pairs) == 17
     assert frozenset(("Bart_Hendricks/Bart_Hendricks_0001.jpg", "Ricky_Ray/Ricky_Ray_0001.jpg")) in pairs
-    assert found.frame["score"].min() > 0.97
+    assert found.frame["score"].min() > 0.96  # the nearest pair below that is 0.92
 
 
 def test_utkface_groups_of_equal_bytes(real_data):
