@@ -9,9 +9,8 @@ from curate.clean.exact_duplicates import ExactDuplicatesParams, exact_duplicate
 from curate.clean.near_duplicates import NearDuplicatesParams, near_duplicates
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
-from curate.core.shapes import Features, SerialExecutor
+from curate.core.shapes import Features
 from curate.images.facts import SHARD, ShardTask, facts_of_shard
-from curate.search.hamming import pairs_within
 
 RNG = np.random.default_rng(0)
 
@@ -31,16 +30,15 @@ def load(root: Path, names: tuple[str, ...], identity=lambda path: path.split("/
 
 def test_lfw_copies_are_confirmed_and_look_alikes_are_not(real_data):
     manifest, features = load(real_data / "lfw-faces-112" / "images", near_duplicates.needs)
-    proposed, _, _ = pairs_within(features["phash"], 6, SerialExecutor())
-    assert len(proposed) > 250  # most of them two photographs
     found = near_duplicates(manifest, features, NearDuplicatesParams(), RNG)
     dropped, flagged = found.having("drop"), found.having("flag")
-    # Seen on a contact sheet: 28 pairs, all true, none between correlation 0.92 and 0.97.
+    # Seen on a contact sheet: 33 pairs, all true; the best of the others, two photographs of one moment, has 0.92.
     pairs = {frozenset(pair) for pair in zip(flagged["image_id"], flagged["related_id"], strict=True)}
-    assert len(dropped) == 15
-    assert len(pairs) == 13
+    assert len(dropped) == 18
+    assert len(pairs) == 15
     assert frozenset(("Bart_Hendricks/Bart_Hendricks_0001.jpg", "Ricky_Ray/Ricky_Ray_0001.jpg")) in pairs
-    assert found.frame["score"].min() > 0.97
+    assert frozenset(("Elena_de_Chavez/Elena_de_Chavez_0001.jpg", "Hugo_Chavez/Hugo_Chavez_0068.jpg")) in pairs
+    assert found.frame["score"].min() > 0.95
 
 
 def test_utkface_groups_of_equal_bytes(real_data):
