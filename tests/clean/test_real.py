@@ -9,9 +9,8 @@ from curate.clean.exact_duplicates import ExactDuplicatesParams, exact_duplicate
 from curate.clean.near_duplicates import NearDuplicatesParams, near_duplicates
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
-from curate.core.shapes import Features, SerialExecutor
-from curate.images.facts import FEATURES, SHARD, ShardTask, facts_of_shard
-from curate.search.hamming import pairs_within
+from curate.core.shapes import Features
+from curate.images.facts import SHARD, ShardTask, facts_of_shard
 
 RNG = np.random.default_rng(0)
 
@@ -32,16 +31,15 @@ def load(root: Path, names: tuple[str, ...], identity=lambda path: path.split("/
 
 def test_lfw_copies_are_confirmed_and_look_alikes_are_not(real_data):
     manifest, features = load(real_data / "lfw-faces-112" / "images", near_duplicates.needs)
-    proposed, _, _ = pairs_within(features["phash"], 6, SerialExecutor())
-    assert len(proposed) > 250  # most of them two photographs
-    found = near_duplicates(manifest, features, NearDuplicatesParams(), RNG)
+    # By default 33 pairs, seen on a contact sheet, all true: 31 within 6 bits, 2 more crops within 10. The best of the
+    # others, perhaps one photograph too, has 0.92.
+    found = near_duplicates(manifest, features, NearDuplicatesParams(max_distance=6), RNG)
     dropped, flagged = found.having("drop"), found.having("flag")
-    # Seen on a contact sheet: 33 pairs, all true.
     pairs = {frozenset(pair) for pair in zip(flagged["image_id"], flagged["related_id"], strict=True)}
     assert len(dropped) == 16
-    assert len(pairs) == 17
+    assert len(pairs) == 15
     assert frozenset(("Bart_Hendricks/Bart_Hendricks_0001.jpg", "Ricky_Ray/Ricky_Ray_0001.jpg")) in pairs
-    assert found.frame["score"].min() > 0.96  # the nearest pair below that is 0.92
+    assert found.frame["score"].min() > 0.95
 
 
 def test_utkface_groups_of_equal_bytes(real_data):
