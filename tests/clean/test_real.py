@@ -10,7 +10,7 @@ from curate.clean.near_duplicates import NearDuplicatesParams, near_duplicates
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features
-from curate.images.facts import SHARD, ShardTask, facts_of_shard
+from curate.images.facts import FEATURES, SHARD, ShardTask, facts_of_shard
 
 RNG = np.random.default_rng(0)
 
