@@ -126,7 +126,8 @@ def test_duplicates_writes_pairs_and_refuses_what_it_does_not_know(cache: Path, 
     assert done.returncode == 0, done.stderr
     assert f"Pairs: {tmp_path / 'run' / 'pairs.parquet'}" in done.stdout
     assert (tmp_path / "run/pairs.parquet").exists()
-    assert read_json(tmp_path / "run/plan.json")["steps"][1]["params"]["linkage"] == "chain"
+    steps = {step["name"]: step["params"] for step in read_json(tmp_path / "run/plan.json")["steps"]}
+    assert steps["near_duplicates"]["linkage"] == "chain"
     for words, text in [
         (("nowhere", "--out", tmp_path / "x"), "no such file or folder"),
         (("synthetic", "--out", tmp_path / "x", "--linkage", "ring", *small), "linkage"),

@@ -45,7 +45,7 @@ def test_a_verb_names_whole_paths_and_takes_overrides(tmp_path: Path, monkeypatc
                          ["steps.near_duplicates.min_correlation=0.9", "seed=3"])  # fmt: skip
     assert recipe.source.root == tmp_path / "faces"
     assert (recipe.name, recipe.seed) == ("duplicates", 3)
-    params = recipe.steps[0].params
+    params = recipe.steps[-1].params
     assert (params.max_distance, params.min_correlation, params.mirrored) == (4, 0.9, True)
     with pytest.raises(InputError, match="Did you mean 'max_distance'"):
         verb_recipe("duplicates", "faces", [("near_duplicates", {"max_distanc": 4})])
@@ -54,7 +54,8 @@ def test_a_verb_names_whole_paths_and_takes_overrides(tmp_path: Path, monkeypatc
 def test_duplicates_writes_a_run_that_resumes(find, tables, tmp_path: Path):
     out = tmp_path / "run"
     first = find("synthetic", out, overrides=SMALL)
-    assert [done.summary["name"] for done in first.steps] == ["exact_duplicates", "near_duplicates", "duplicate_pairs"]
+    names = ["label_conflicts", "exact_duplicates", "near_duplicates", "duplicate_pairs"]
+    assert [done.summary["name"] for done in first.steps] == names
     assert read_json(out / "plan.json")["name"] == "duplicates"
     before = tables(out)
     again = find("synthetic", out, overrides=SMALL)
