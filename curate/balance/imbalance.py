@@ -30,7 +30,7 @@ class ImbalanceParams(StrictParams):
     quantile: Quantile = "linear"  # method of numpy.quantile for the deciles
 
 
-@report("imbalance", needs=(), version=2)
+@report("imbalance", needs=("evidence",), version=3)
 def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, rng: np.random.Generator) -> Report:
     """Measure how unevenly images spread over identities, labels and cells, before and after oversampling.
 
@@ -39,7 +39,8 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
     images with a value, smallest, smallest_images), the joint label of the cells among them; `imbalance/categories`
     (label, stage, category, images, irlbl, scumble; the identity is left to the next), `imbalance/identities` (stage,
     group, rank, images; thinned), `imbalance/cells` (cell, stage, images, identities, irlbl, scumble, effective_size:
-    (sum n)^2 / sum n^2 over how often each original is used). SCUMBLE looks at all the labels asked for together.
+    (sum n)^2 / sum n^2 over how often each original is used), and after an `oversample` its `imbalance/history`
+    (replicas, label, idr, max_min). SCUMBLE looks at all the labels asked for together.
     Raises InputError for an unknown label or split.
     """
     others = tuple(name for name in manifest.labels if name != col.IDENTITY)
@@ -64,6 +65,9 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
         "imbalance/cells": _cells(manifest, cell, stages, mixed),
         "imbalance/identities": _identities(manifest, cell, stages),
     }
+    history = features["evidence"].get("oversample")
+    if history is not None and len(history):
+        tables["imbalance/history"] = history
     notes = _notes(table, stages, params.split)
     empty = empty_cells(manifest, measured, np.flatnonzero(stages[BEFORE]))
     notes += tuple(f"{label}: no image is in {listed}." for label, listed in empty.items())
@@ -71,7 +75,10 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
     if AFTER in stages:
         size = measure.effective_sample_size(_uses(manifest, here))
         summary["effective sample size"] = f"{size:,.0f} of {int(stages[BEFORE].sum()):,}"
-    return Report(tables, _figures(crossed, labels), summary, notes)
+    figures = _figures(crossed, labels)
+    if "imbalance/history" in tables:
+        figures += _history_figures()
+    return Report(tables, figures, summary, notes)
 
 
 def _uses(manifest: Manifest, mask: np.ndarray) -> np.ndarray:
@@ -218,6 +225,15 @@ def _figures(crossed: tuple[str, ...], labels: tuple[str, ...]) -> tuple[Figure,
                "normalised_entropy": ".3f",
                "effective_number": ".1f"}  # fmt: skip
     return (*figures, Figure("table", "imbalance/labels", "Imbalance of each label", {"formats": formats}))
+
+
+def _history_figures() -> tuple[Figure, ...]:
+    options = {"x": "replicas", "color": "label", "log_y": True}
+    return (
+        Figure("lines", "imbalance/history", "IDR of each label against replicas added", {**options, "y": "idr"}),
+        Figure("lines", "imbalance/history", "Largest over smallest category against replicas added",
+               {**options, "y": "max_min"}),
+    )  # fmt: skip
 
 
 def _summary(table: pd.DataFrame) -> dict[str, Any]:

@@ -7,13 +7,10 @@ and every label of that photograph gains one. See `curate.balance.kernel` for ho
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.balance.bound import bounds
@@ -21,17 +18,16 @@ from curate.balance.draw import (
     DEFAULT_BUDGET,
     UNEVEN,
     Choice,
-    Draws,
     Quantile,
     draw_replicas,
     ended_early,
     still_uneven,
 )  # fmt: skip
 from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
+from curate.balance.replicas import replica_decisions
 from curate.balance.state import Cap
 from curate.core import columns as col
 from curate.core.decisions import Decisions
-from curate.core.errors import InputError
 from curate.core.groups import cells
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, StrictParams, step
@@ -53,7 +49,7 @@ class OversampleParams(StrictParams):
     split: str | None = col.TRAIN  # None: all images; where no image has a split yet: all images too
 
 
-@step("oversample", needs=(), version=2)
+@step("oversample", needs=(), version=3)
 def oversample(manifest: Manifest, features: Features, params: OversampleParams, rng: np.random.Generator) -> Decisions:
     """Add replicas of images of rare categories until the inter-decile ratio of every label is at most the target.
 
@@ -62,6 +58,7 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     (`stale_replica`), so that applying the step again changes nothing. The reason of a replica is the label that asked
     for it, the score that label's IDR before it, the threshold the target. A category that caps let nothing be added to
     is passed over, as long as one at or below D1 is left; else the caps end it.
+    The evidence is the history: replicas made, label, idr, max_min; some hundred points.
     Raises InputError for an unknown label or split. Warns where the target is proven out of reach or not reached, where
     nothing can be balanced, and where the deciles of a label are level but its categories are far apart or a cell is
     empty.
@@ -93,7 +90,14 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     said += [f"{label}: no image is in {listed}" for label, listed in empty_cells(manifest, labels, rows).items()]
     for sentence in said:
         warnings.warn(sentence, stacklevel=2)
-    return _replica_decisions(manifest, rows, draws, labels, seed, params.target, stale)
+    order = np.argsort(draws.rows, kind="stable")
+    reasons = pd.Categorical.from_codes(
+        draws.labels[order].astype(np.int16), categories=pd.Index([f"rare_{label}" for label in labels], dtype="str")
+    )
+    made = replica_decisions(manifest, rows[draws.rows[order]], reasons, seed, stale, score=draws.ratios[order],
+                             threshold=params.target)  # fmt: skip
+    names = pd.array([labels[place] for place in draws.history["label"]], dtype="str")
+    return made.with_evidence(draws.history.assign(label=names))
 
 
 def _caps(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> list[Cap]:
@@ -107,51 +111,3 @@ def _caps(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> lis
     if params.max_replicas_per_cell is not None:
         caps.append(Cap(dense_codes(cells(manifest, cell).codes[rows]), params.max_replicas_per_cell))
     return caps
-
-
-def _replica_decisions(
-    manifest: Manifest, rows: np.ndarray, draws: Draws, labels: Sequence[str], seed: int, target: float,
-    stale: np.ndarray,
-) -> Decisions:  # fmt: skip
-    """`add` for each draw, `drop` for the replicas that are there and were not drawn again."""
-    from curate.balance.seeds import augment_seeds
-
-    parents = rows[draws.rows]
-    order = np.argsort(parents, kind="stable")
-    parents = parents[order]
-    ids = manifest.ids
-    parent_ids = ids.take(pa.array(parents))
-    number = _running_number(parents)
-    seeds = augment_seeds(ids, parents, number, seed)
-    new_ids = pc.binary_join_element_wise(
-        parent_ids, pc.cast(pa.array(number), pa.large_string()), pa.scalar("~r", pa.large_string())
-    )
-    there = manifest.rows_of(new_ids)
-    clash = (there >= 0) & manifest.originals()[there]
-    if clash.any():
-        at = int(there[clash][0])
-        raise InputError("an image bears the name of a replica", row=at + 1, column=col.IMAGE_ID, value=ids[at].as_py(),
-                         allowed="ids that do not end in ~r and a number", remedy="Rename the image")  # fmt: skip
-    reasons = pd.Categorical.from_codes(
-        draws.labels[order].astype(np.int16), categories=pd.Index([f"rare_{label}" for label in labels], dtype="str")
-    )
-    added = Decisions.of(new_ids, col.ADD, reasons, score=draws.ratios[order], threshold=target,
-                         related_id=parent_ids, new_value=pc.cast(pa.array(seeds), pa.large_string()))  # fmt: skip
-    if not stale.any():
-        return added
-    if col.AUGMENT_SEED in manifest.frame:
-        same = there >= 0
-        same[same] = manifest.frame[col.AUGMENT_SEED].to_numpy()[there[same]] == seeds[same]
-        stale = stale.copy()
-        stale[there[same]] = False
-    gone = np.flatnonzero(stale)
-    dropped = Decisions.of(ids.take(pa.array(gone)), col.DROP, "stale_replica")
-    return Decisions.concat([added, dropped])
-
-
-def _running_number(parents: np.ndarray) -> np.ndarray:
-    """1, 2, ... within each run of equal, sorted `parents`: int64."""
-    place = np.arange(len(parents))
-    first = np.ones(len(parents), dtype=bool)
-    first[1:] = parents[1:] != parents[:-1]
-    return place - np.maximum.accumulate(np.where(first, place, 0)) + 1

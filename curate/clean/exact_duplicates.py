@@ -35,7 +35,9 @@ class ExactDuplicatesParams(StrictParams):
     max_listed: Annotated[int, Field(ge=1)] = 100  # images; of a larger group only pairs with its best are listed
 
 
-@step("exact_duplicates", needs=("content", "pixels", "quality", "vectors"), version=2)
+@step(
+    "exact_duplicates", needs=("content", "pixels", "quality", "vectors"), version=2, before=("holdout", "oversample")
+)
 def exact_duplicates(
     manifest: Manifest, features: Features, params: ExactDuplicatesParams, rng: np.random.Generator
 ) -> Decisions:

@@ -21,7 +21,12 @@ class NearDuplicatesParams(ConfirmParams):
     linkage: Linkage = "star"  # chain: an image goes too where only other copies tie it to the one that stays
 
 
-@step("near_duplicates", needs=("phash", "phash_mirror", "thumbnail", "quality", "decoded", "vectors"), version=3)
+@step(
+    "near_duplicates",
+    needs=("phash", "phash_mirror", "thumbnail", "quality", "decoded", "vectors"),
+    version=3,
+    before=("holdout", "oversample"),
+)
 def near_duplicates(
     manifest: Manifest, features: Features, params: NearDuplicatesParams, rng: np.random.Generator
 ) -> Decisions:

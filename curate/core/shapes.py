@@ -120,6 +120,7 @@ class Step:
     needs: tuple[str, ...]
     version: int
     params: type[StrictParams]
+    before: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -134,12 +135,14 @@ class Step:
 STEPS: dict[str, Step] = {}
 
 
-def _register(kind: str, name: str, needs: tuple[str, ...], version: int) -> Callable[[Callable], Step]:
+def _register(
+    kind: str, name: str, needs: tuple[str, ...], version: int, before: tuple[str, ...] = ()
+) -> Callable[[Callable], Step]:
     def decorate(function: Callable) -> Step:
         params = typing.get_type_hints(function).get("params")
         if not (isinstance(params, type) and issubclass(params, StrictParams)):
             raise CurateError(f"{kind} {name!r}: annotate `params` with a StrictParams class")
-        made = Step(name, kind, function, tuple(needs), version, params)
+        made = Step(name, kind, function, tuple(needs), version, params, tuple(before))
         earlier = STEPS.get(name)
         if earlier is not None and earlier.function.__module__ != function.__module__:
             raise CurateError(f"two steps are called {name!r}: in {earlier.function.__module__} and "
@@ -150,12 +153,15 @@ def _register(kind: str, name: str, needs: tuple[str, ...], version: int) -> Cal
     return decorate
 
 
-def step(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Callable[[Callable], Step]:
+def step(
+    name: str, *, needs: tuple[str, ...] = (), version: int = 1, before: tuple[str, ...] = ()
+) -> Callable[[Callable], Step]:
     """Register a function `(manifest, features, params, rng) -> Decisions` as a step.
 
-    needs: names of features. version: raise it when the same input gives another output.
+    needs: names of features. version: raise it when the same input gives another output. before: steps that rely on
+    what this one decides; a recipe that names one of them earlier is refused.
     """
-    return _register("step", name, needs, version)
+    return _register("step", name, needs, version, before)
 
 
 def report(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Callable[[Callable], Step]:

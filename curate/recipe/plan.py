@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curate.core.errors import CurateError, nearest
+from curate.core.errors import CurateError, InputError, nearest
 from curate.recipe.features import (
     DESCRIPTOR,
     EMBEDDING,
@@ -39,11 +39,15 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
             if need not in known_features():
                 raise CurateError(f"step {item.step.name!r} needs {need!r}, which nothing provides. "
                                   f"{nearest(need, known_features())}")  # fmt: skip
+            if need == TRUTH:
+                store.key(need, None)  # says where the truth table should be
             if need in pixels and not store.has_pixels:
                 raise CurateError(
                     f"step {item.step.name!r} needs {need!r}, which comes from pixels, and the source has none. "
                     "Give source.root, or take the step out of the recipe"
                 )
+            if need == EMBEDDING and recipe.embedder.kind == "vectors" and not recipe.embedder.path.exists():
+                raise InputError("no such vectors", file=recipe.embedder.path, remedy="Check embedder.path")
             if need == EMBEDDING and recipe.embedder.kind != "vectors" and not store.has_pixels:
                 raise CurateError(
                     f"step {item.step.name!r} needs vectors. Give embedder: {{kind: vectors, path: VECTORS}}, or a "

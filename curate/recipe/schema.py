@@ -164,6 +164,13 @@ def _steps(top: RecipeParams, origin: str) -> tuple[PlannedStep, ...]:
         step = find_step(name, file=origin)
         checked = _validate(TypeAdapter(step.params), params, origin, f"steps.{name}")
         planned.append(PlannedStep(order, step, checked))
+    for item in planned:
+        early = [
+            other.step.name for other in planned if other.order < item.order and other.step.name in item.step.before
+        ]
+        if early:
+            raise InputError(f"the step {item.step.name!r} stands after {early[0]!r}, which relies on what it decides",
+                             file=origin, remedy=f"Put it before {early[0]!r}")  # fmt: skip
     reports = [item.step.name for item in planned if item.step.kind == "report"]
     for name in reports:
         if reports.count(name) > 1:

@@ -29,7 +29,7 @@ def replicated() -> Manifest:
 
 
 def measured(table: Manifest, **params: object):
-    return imbalance(table, Features({}), ImbalanceParams(**params), np.random.default_rng(0))
+    return imbalance(table, Features({"evidence": {}}), ImbalanceParams(**params), np.random.default_rng(0))
 
 
 def rows(report, name: str, *columns: str) -> list[tuple]:
@@ -155,3 +155,19 @@ def test_quantile_of_the_deciles():
     frame = pd.DataFrame({"image_id": [f"{row:03d}" for row in range(10)], "identity": list("abbcccdddd")})
     table = measured(Manifest.from_frame(frame), quantile="lower").tables["imbalance/labels"]
     assert table["idr"].tolist() == [3.0]
+
+
+def test_the_history_of_an_oversampling_is_drawn():
+    from curate.balance.oversample import OversampleParams, oversample
+
+    table = manifest()
+    made = oversample(table, Features({}), OversampleParams(labels=("gender",), target=1), np.random.default_rng(0))
+    assert made.evidence["replicas"].tolist()[0] == 0
+    assert made.evidence["idr"].iloc[-1] == 1
+    given = Features({"evidence": {"oversample": made.evidence}})
+    report = imbalance(apply_decisions(table, made)[0], given, ImbalanceParams(), np.random.default_rng(0))
+    assert report.tables["imbalance/history"] is made.evidence
+    assert [figure.options["y"] for figure in report.figures if figure.table == "imbalance/history"] == [
+        "idr",
+        "max_min",
+    ]

@@ -158,3 +158,16 @@ def test_a_plain_table_needs_no_pixels(small, go, tmp_path: Path):
     small["labels"] = {}
     small["steps"] = [{"small_identities": {"min_images": 2}}]
     assert go(small, tmp_path / "run").manifest.frame[col.IMAGE_ID].tolist() == ["a", "b"]
+
+
+def test_what_is_missing_is_said_before_the_work(small, go, finished: Path, tmp_path: Path):
+    root = read_json(finished / "plan.json")["source"]["root"]
+    small["source"], small["labels"] = {"kind": "folder", "root": str(Path(root) / "..") + "/benchmark/images"}, {}
+    small["steps"] = ["unreadable", "planted_faults"]
+    with pytest.raises(CurateError, match="no truth table"):
+        go(small, tmp_path / "run")
+    small["embedder"] = {"kind": "vectors", "path": str(tmp_path / "nowhere")}
+    small["steps"] = ["unreadable", {"audit": {"group_by": [], "split": None}}]
+    with pytest.raises(CurateError, match="no such vectors"):
+        go(small, tmp_path / "run")
+    assert not (tmp_path / "run/plan.json").exists()

@@ -101,3 +101,10 @@ def test_the_name_can_not_leave_the_runs_folder(small):
     small["name"] = "../elsewhere"
     with pytest.raises(InputError, match="name"):
         make_recipe(small)
+
+
+def test_a_step_that_comes_too_late_is_refused(small):
+    near = small["steps"].pop(2)
+    small["steps"].append(near)
+    with pytest.raises(InputError, match="'near_duplicates' stands after 'holdout'.*Put it before"):
+        make_recipe(small)
