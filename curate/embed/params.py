@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -29,4 +30,4 @@ class VectorsParams(StrictParams):
     """The user's own vectors: a folder that `Vectors.write` wrote, or `NAME.npy` beside its ids in a table."""
 
     kind: Literal["vectors"] = "vectors"
-    path: Annotated[str, Field(min_length=1)]
+    path: Path
