@@ -1,0 +1,62 @@
+"""Verbs that clean: duplicates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared import (
+    CORES,
+    Bars,
+    Cache,
+    Engine,
+    Overrides,
+    SourceName,
+    Workers,
+    app,
+    console,
+    engine_name,
+    print_result,
+)
+
+
+@app.command()
+def duplicates(
+    source: SourceName,
+    out: Annotated[Path, typer.Option("--out", help="The run folder; pairs.parquet lies in it.")] = Path(
+        "runs/duplicates"
+    ),
+    method: Annotated[str | None, typer.Option("--method", help="What proposes near copies, such as phash.")] = None,
+    max_distance: Annotated[
+        float | None, typer.Option("--max-distance", help="Up to which a pair is proposed.")
+    ] = None,
+    min_correlation: Annotated[
+        float | None, typer.Option("--min-correlation", help="Of aligned pixels, from which a pair is confirmed.")
+    ] = None,
+    linkage: Annotated[str | None, typer.Option("--linkage", help="star or chain.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Choose the thresholds on altered copies of these images.")
+    ] = False,
+    precision: Annotated[float | None, typer.Option("--precision", help="What --calibrate aims at; 0.99.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="A finished run: compare new images with those that it kept.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Find copies of images: equal bytes, equal pixels, and altered ones; the same command resumes."""
+    from curate.recipe.execute import make_executor
+    from curate.recipe.verbs import run_duplicates
+
+    near = {"method": method, "max_distance": max_distance, "min_correlation": min_correlation, "linkage": linkage}
+    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+        result = run_duplicates(
+            source, out, executor=executor, near=near, calibrate=calibrate, precision=precision, against=against,
+            overrides=overrides, cache=cache, on_step=bars.step, progress=bars.update,
+        )  # fmt: skip
+    print_result(result)
+    console.print(f"Pairs: {out / 'pairs.parquet'}", highlight=False)

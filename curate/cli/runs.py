@@ -1,0 +1,159 @@
+"""Verbs of recipes and run folders: run, plan, explain, undo, app, doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from curate.cli.shared import (
+    CORES,
+    Bars,
+    Cache,
+    Engine,
+    Out,
+    Overrides,
+    RecipeName,
+    RunFolderArgument,
+    Workers,
+    app,
+    console,
+    duration,
+    engine_name,
+    print_result,
+    visible,
+)
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    overrides: Overrides = [],  # noqa: B006
+    out: Out = None,
+    workers: Workers = CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Run a recipe; the same command resumes an interrupted run."""
+    from curate.recipe.execute import make_executor
+    from curate.recipe.run import run_recipe
+    from curate.recipe.schema import load_recipe
+
+    checked = load_recipe(recipe, overrides)
+    folder = out or Path("runs") / checked.name
+    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+        result = run_recipe(
+            checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
+        )
+    print_result(result)
+
+
+@app.command()
+def plan(recipe: RecipeName, overrides: Overrides = [], workers: Workers = CORES, cache: Cache = None) -> None:  # noqa: B006
+    """Check a recipe and print what will run, what is cached, and about what the rest costs."""
+    from curate.collect import SOURCES
+    from curate.recipe.execute import LocalExecutor
+    from curate.recipe.features import FeatureStore, default_cache
+    from curate.recipe.plan import plan_rows
+    from curate.recipe.schema import load_recipe
+
+    checked = load_recipe(recipe, overrides)
+    place = cache or default_cache()
+    with LocalExecutor(workers) as executor:
+        manifest = SOURCES[checked.source.kind].read(checked.source, checked.levels, executor, place).manifest
+        rows = plan_rows(checked, FeatureStore(manifest, place, executor, checked.embedder))
+    table = Table(title=f"{checked.name}: {len(manifest):,} images", title_justify="left")
+    for name in ("", "step", "what it does", "needs", "to compute", "about"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cost = f"{row.images:,} images" if row.images else ("cached" if row.needs else "")
+        table.add_row(
+            f"{row.order:02d}", row.name, row.sentence, ", ".join(row.needs), cost,
+            duration(row.seconds) if row.images else "",
+        )  # fmt: skip
+    console.print(table)
+    total = sum(row.seconds for row in rows)
+    console.print(f"Features: about {duration(total)} with {workers} workers. Steps over tables come on top.")
+
+
+@app.command()
+def explain(run: RunFolderArgument, image_id: Annotated[str, typer.Argument(help="An image_id.")]) -> None:
+    """Tell one image's whole story: every decision about it, and why."""
+    from curate.recipe.story import explain as tell
+
+    events = tell(run, image_id)
+    console.print(visible(image_id), markup=False, highlight=False, style="bold")
+    for event in events:
+        where = f"{event.order:02d} {event.step}" if event.order < 999 else "end"
+        console.print(f"  {where:<28} {visible(event.text)}", markup=False, highlight=False)
+
+
+@app.command()
+def undo(
+    run: RunFolderArgument,
+    step: Annotated[str | None, typer.Option("--step", help="Bring back all that this step dropped.")] = None,
+    image: Annotated[list[str], typer.Option("--image", help="Bring back this image; repeatable.")] = [],  # noqa: B006
+    workers: Workers = CORES,
+) -> None:
+    """Bring back dropped images, by a person's `keep`, and rerun what depends on them."""
+    from curate.recipe.execute import LocalExecutor
+    from curate.recipe.story import undo as bring_back
+
+    with LocalExecutor(workers) as executor, Bars() as bars:
+        result = bring_back(run, step=step, images=image, executor=executor, on_step=bars.step)
+    print_result(result)
+
+
+@app.command(name="app")
+def look(
+    run: RunFolderArgument,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
+) -> None:
+    """Look at a run in the browser (Streamlit, on 127.0.0.1 only)."""
+    import importlib.util
+    import subprocess
+
+    from curate.core.bundled import bundled
+    from curate.core.errors import MissingExtra
+    from curate.recipe.store import RunFolder
+
+    RunFolder(run).plan()
+    if importlib.util.find_spec("streamlit") is None:
+        raise MissingExtra("streamlit", "app", "curate app")
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(bundled("app") / "main.py"), "--server.headless", "true",
+        "--server.address", "127.0.0.1", "--server.port", str(port), "--browser.gatherUsageStats", "false",
+    ]  # fmt: skip
+    console.print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)")
+    environment = {**os.environ, "CURATE_RUN": str(run.resolve())}
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+@app.command()
+def doctor() -> None:
+    """Say which optional libraries are here, and what each unlocks."""
+    from curate.core.bundled import bundled
+    from curate.recipe.doctor import examine, free_space
+    from curate.recipe.features import default_cache
+    from curate.recipe.registry import all_steps
+    from curate.recipe.store import library_versions
+
+    table = Table(title="Extras", title_justify="left")
+    for name in ("library", "version", "unlocks", "to install"):
+        table.add_column(name, overflow="fold")
+    for found in examine():
+        table.add_row(
+            found.library, found.version or "[red]missing[/]", found.unlocks, found.remedy.replace("[", r"\[")
+        )
+    console.print(table)
+    console.print("Libraries: " + ", ".join(f"{name} {version}" for name, version in library_versions().items()))
+    recipes = sorted(path.stem for path in bundled("recipes").glob("*.yaml"))
+    cards = sorted(path.stem for path in bundled("data_manifests").glob("*.yaml"))
+    console.print(f"Recipes: {', '.join(recipes)}")
+    console.print(f"Dataset cards: {', '.join(cards)}")
+    console.print(f"Steps and reports: {', '.join(sorted(all_steps()))}")
+    console.print(f"Cache: {default_cache()}; {free_space() / 1e9:,.0f} GB free here; {CORES} cores")

@@ -1,0 +1,51 @@
+"""How a verb makes its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from curate.collect import recognise
+from curate.core import columns as col
+from curate.recipe.schema import Recipe, make_recipe
+
+#: A step with the parameters that the user gave; those that are None keep their defaults.
+StepWithParams = tuple[str, Mapping[str, Any]]
+
+
+def verb_recipe(
+    verb: str,
+    source: str,
+    steps: Sequence[StepWithParams],
+    overrides: Sequence[str] = (),
+    *,
+    against: Path | None = None,
+) -> Recipe:
+    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows.
+
+    The recipe's name is the verb's; files and folders are named by whole paths, so that the run can be resumed and
+    undone from anywhere. overrides: `key.path=value`, as `--set` takes them (`source.labels=labels.csv`, `seed=3`).
+    Raises InputError for a source, a key or a value that is not allowed.
+    """
+    raw: dict[str, Any] = {
+        "name": verb,
+        "source": _plain(recognise(source).model_dump(exclude_none=True)),
+        "steps": [{name: {key: value for key, value in given.items() if value is not None}} for name, given in steps],
+    }
+    if against is not None:
+        raw["against"] = str(against.expanduser().resolve())
+    return make_recipe(raw, overrides, origin=f"curate {verb}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return str(value.expanduser().resolve()) if isinstance(value, Path) else value
+
+
+def labelled(labels: Sequence[str] | None, overrides: Sequence[str]) -> list[str]:
+    """The overrides, with the labels that the verb was given declared to the recipe."""
+    parts = dict.fromkeys(part for name in labels or () for part in name.split("/") if part != col.IDENTITY)
+    # A mapping, so that an override can say of one what level it has: labels.age=identity.
+    return [*(["labels={" + ", ".join(f"{name}: {{}}" for name in parts) + "}"] if parts else []), *overrides]
