@@ -108,6 +108,18 @@ def file_digest(path: Path | str) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def path_digest(path: Path | str) -> str | None:
+    """What changes with a file or a folder: a file's SHA-256, a folder's names, sizes and times; None if missing."""
+    path = Path(path)
+    if path.is_file():
+        return file_digest(path)
+    if not path.is_dir():
+        return None
+    found = sorted(entry for entry in path.rglob("*") if entry.is_file())
+    stats = [(entry.relative_to(path).as_posix(), entry.stat()) for entry in found]
+    return json_digest([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+
 def json_digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form, in hexadecimal."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -20,6 +20,9 @@ from curate.core.manifest import Manifest
 T = TypeVar("T")
 R = TypeVar("R")
 
+#: Names of features, or a function from a step's parameters to them.
+Needs = tuple[str, ...] | Callable[[Any], tuple[str, ...]]
+
 
 class StrictParams(BaseModel):
     """Base of every parameter model: immutable, unknown keys refused, defaults checked."""
@@ -112,12 +115,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Step:
-    """A registered step (`kind` step: returns Decisions) or report (`kind` report: returns Report)."""
+    """A registered step (`kind` step: returns Decisions) or report (`kind` report: returns Report).
+
+    needs: names of features, or what tells them from the parameters; `needs_of` says them either way.
+    """
 
     name: str
     kind: str
     function: Callable[[Manifest, Features, Any, np.random.Generator], Any]
-    needs: tuple[str, ...]
+    needs: Needs
     version: int
     params: type[StrictParams]
     before: tuple[str, ...] = ()
@@ -126,6 +132,12 @@ class Step:
     def sentence(self) -> str:
         """What it does: the first line of its docstring."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def needs_of(self, params: Any = None) -> tuple[str, ...]:
+        """The names of the features that it needs under these parameters (default: its defaults)."""
+        if callable(self.needs):
+            return tuple(self.needs(self.params() if params is None else params))
+        return self.needs
 
     def __call__(self, manifest: Manifest, features: Features, params: Any, rng: np.random.Generator) -> Any:
         return self.function(manifest, features, params, rng)
@@ -136,13 +148,13 @@ STEPS: dict[str, Step] = {}
 
 
 def _register(
-    kind: str, name: str, needs: tuple[str, ...], version: int, before: tuple[str, ...] = ()
+    kind: str, name: str, needs: Needs, version: int, before: tuple[str, ...] = ()
 ) -> Callable[[Callable], Step]:
     def decorate(function: Callable) -> Step:
         params = typing.get_type_hints(function).get("params")
         if not (isinstance(params, type) and issubclass(params, StrictParams)):
             raise CurateError(f"{kind} {name!r}: annotate `params` with a StrictParams class")
-        made = Step(name, kind, function, tuple(needs), version, params, tuple(before))
+        made = Step(name, kind, function, needs if callable(needs) else tuple(needs), version, params, tuple(before))
         earlier = STEPS.get(name)
         if earlier is not None and earlier.function.__module__ != function.__module__:
             raise CurateError(f"two steps are called {name!r}: in {earlier.function.__module__} and "
@@ -153,18 +165,17 @@ def _register(
     return decorate
 
 
-def step(
-    name: str, *, needs: tuple[str, ...] = (), version: int = 1, before: tuple[str, ...] = ()
-) -> Callable[[Callable], Step]:
+def step(name: str, *, needs: Needs = (), version: int = 1, before: tuple[str, ...] = ()) -> Callable[[Callable], Step]:
     """Register a function `(manifest, features, params, rng) -> Decisions` as a step.
 
-    needs: names of features. version: raise it when the same input gives another output. before: steps that rely on
-    what this one decides; a recipe that names one of them earlier is refused.
+    needs: names of features, or a function of the parameters that returns them. version: raise it when the same input
+    gives another output. before: steps that rely on what this one decides; a recipe that names one of them earlier is
+    refused. A parameter of type Path is an input: the run redoes the step when that file or folder changes.
     """
     return _register("step", name, needs, version, before)
 
 
-def report(name: str, *, needs: tuple[str, ...] = (), version: int = 1) -> Callable[[Callable], Step]:
+def report(name: str, *, needs: Needs = (), version: int = 1) -> Callable[[Callable], Step]:
     """Register a function `(manifest, features, params, rng) -> Report` as a report, which changes nothing."""
     return _register("report", name, needs, version)
 

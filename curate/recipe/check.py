@@ -41,19 +41,20 @@ def check_step(
     params = params if params is not None else step.params()
     if manifest is None:
         with tempfile.TemporaryDirectory() as folder:
-            manifest, features = example(step, Path(folder))
+            manifest, features = example(step, Path(folder), params)
             _check(step, manifest, dict(features), params, seed)
     else:
         _check(step, manifest, dict(features or {}), params, seed)
 
 
-def example(step: Step, folder: Path) -> tuple[Manifest, dict[str, Any]]:
+def example(step: Step, folder: Path, params: StrictParams | None = None) -> tuple[Manifest, dict[str, Any]]:
     """A small synthetic manifest with planted faults, split in two, and the features that a step needs."""
     from curate.collect import SOURCES
     from curate.core.shapes import SerialExecutor
     from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, STEPS_RUN, FeatureStore
     from curate.recipe.schema import make_recipe
 
+    needs = step.needs_of(params)
     recipe = make_recipe({
         "name": "example", "source": {"kind": "synthetic", "identities": 24, "seed": 5}, "steps": [],
         "labels": ["gender", "ethnicity"], "embedder": {"kind": "baseline", "dimensions": 16},
@@ -64,14 +65,14 @@ def example(step: Step, folder: Path) -> tuple[Manifest, dict[str, Any]]:
     split = np.where(codes % 3 == 0, col.HOLDOUT, col.TRAIN)
     manifest = Manifest.from_frame(manifest.frame.assign(split=split), root=manifest.root, levels=manifest.levels)
     store = FeatureStore(manifest, folder, executor, recipe.embedder)
-    values = {need: store.get(need, manifest) for need in step.needs if need not in OF_THE_RUN}
-    if DECISIONS in step.needs:
+    values = {need: store.get(need, manifest) for need in needs if need not in OF_THE_RUN}
+    if DECISIONS in needs:
         a, b = manifest.frame[col.IMAGE_ID].iloc[[0, -1]]
         flags = Decisions.of([a, b], col.FLAG, "near_duplicate_other_identity", score=1.0, related_id=[b, a])
         values[DECISIONS] = flags.stamped("near_duplicates", 1).frame
-    if STEPS_RUN in step.needs:
+    if STEPS_RUN in needs:
         values[STEPS_RUN] = ("near_duplicates",)
-    if EVIDENCE in step.needs:
+    if EVIDENCE in needs:
         values[EVIDENCE] = {}
     return manifest, values
 

@@ -35,7 +35,7 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
     """Raise CurateError unless the source and the recipe provide what every step needs."""
     pixels = pixel_features()
     for item in recipe.steps:
-        for need in item.step.needs:
+        for need in item.needs:
             if need not in known_features():
                 raise CurateError(f"step {item.step.name!r} needs {need!r}, which nothing provides. "
                                   f"{nearest(need, known_features())}")  # fmt: skip
@@ -57,13 +57,13 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
 
 def pixel_needs(recipe: Recipe) -> list[str]:
     """The pixel features of all steps together: computed in one pass, with one decode per image."""
-    wanted = {need for item in recipe.steps for need in item.step.needs} & set(pixel_features())
+    wanted = {need for item in recipe.steps for need in item.needs} & set(pixel_features())
     return sorted(wanted)
 
 
 def all_needs(recipe: Recipe) -> list[str]:
     """Every per-image feature of the recipe, the embedder's descriptor included."""
-    embeds = any(EMBEDDING in item.step.needs for item in recipe.steps) and recipe.embedder.kind != "vectors"
+    embeds = any(EMBEDDING in item.needs for item in recipe.steps) and recipe.embedder.kind != "vectors"
     return [*pixel_needs(recipe), *([DESCRIPTOR] if embeds else [])]
 
 
@@ -74,14 +74,14 @@ def plan_rows(recipe: Recipe, store: FeatureStore) -> list[PlanRow]:
     pixels_paid = embedding_paid = False
     for item in recipe.steps:
         images, seconds = 0, 0.0
-        if not pixels_paid and set(item.step.needs) & set(pixel_features()):
+        if not pixels_paid and set(item.needs) & set(pixel_features()):
             pending = store.pending(pixel_needs(recipe))
             images, seconds = pending.images, pending.seconds
             pixels_paid = True
-        if not embedding_paid and EMBEDDING in item.step.needs and recipe.embedder.kind != "vectors":
+        if not embedding_paid and EMBEDDING in item.needs and recipe.embedder.kind != "vectors":
             pending = store.pending([DESCRIPTOR])
             images, seconds = max(images, pending.images), seconds + pending.seconds
             embedding_paid = True
-        needs = tuple(need for need in item.step.needs if need not in (*OF_THE_RUN, TRUTH, VECTORS))
+        needs = tuple(need for need in item.needs if need not in (*OF_THE_RUN, TRUTH, VECTORS))
         rows.append(PlanRow(item.order, item.step.name, item.step.kind, item.step.sentence, needs, images, seconds))
     return rows

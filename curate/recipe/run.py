@@ -16,9 +16,9 @@ from curate.collect import SOURCES
 from curate.core import columns as col
 from curate.core.decisions import Decisions, apply_decisions
 from curate.core.errors import CurateError, InputError
-from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
+from curate.core.files import file_digest, json_digest, path_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
-from curate.core.shapes import Executor, Features, Report, StrictParams, seed_of, step_rng
+from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
 from curate.recipe.against import Against
 from curate.recipe.features import (
     DECISIONS,
@@ -31,7 +31,7 @@ from curate.recipe.features import (
     default_cache,
 )  # fmt: skip
 from curate.recipe.plan import all_needs, check_needs, pixel_needs
-from curate.recipe.schema import PlannedStep, Recipe
+from curate.recipe.schema import PlannedStep, Recipe, paths_of
 from curate.recipe.store import RunFolder, library_versions
 
 _SOURCE = "steps/00-source"
@@ -141,7 +141,7 @@ class _Run:
         recipe = dict(self.recipe.raw)
         for name, params in (("source", self.recipe.source), ("embedder", self.recipe.embedder)):
             # Absolute, so that `undo` finds the same files from any folder.
-            paths = {key: str(path.expanduser().resolve()) for key, path in _paths(params).items()}
+            paths = {key: str(path) for key, path in paths_of(params).items()}
             if paths:
                 recipe[name] = {**recipe[name], **paths}
         plan = {
@@ -155,8 +155,8 @@ class _Run:
 
     def _refuse_own_source(self) -> None:
         out = self.folder.path.resolve()
-        for key, path in _paths(self.recipe.source).items():
-            if path.expanduser().resolve().is_relative_to(out):
+        for key, path in paths_of(self.recipe.source).items():
+            if path.is_relative_to(out):
                 raise InputError(f"source.{key} lies in the run folder {out}, and the run would write over it",
                                  value=str(path), remedy="Choose another --out")  # fmt: skip
 
@@ -178,12 +178,14 @@ class _Run:
         fingerprint = {
             "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
             "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
-            "features": {need: self.store.key(need, manifest) for need in item.step.needs if need not in OF_THE_RUN},
+            "features": {need: self.store.key(need, manifest) for need in item.needs if need not in OF_THE_RUN},
             "human": json_digest(human.frame.to_json(orient="split")) if len(human) else None,
             "versions": self.versions,
         }  # fmt: skip
+        if item.files:
+            fingerprint["files"] = {key: path_digest(path) for key, path in item.files.items()}
         if self.against is not None:
-            fingerprint["against"] = self.against.key(item.step.needs)
+            fingerprint["against"] = self.against.key(item.needs)
         cached = self.folder.is_done(item.folder, fingerprint)
         if not cached:
             self.folder.unfinish()
@@ -216,14 +218,14 @@ class _Run:
 
     def _call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
         """What the step returned, and what it warned of."""
-        values = {need: self.store.get(need, manifest) for need in item.step.needs if need not in OF_THE_RUN}
-        if DECISIONS in item.step.needs:
+        values = {need: self.store.get(need, manifest) for need in item.needs if need not in OF_THE_RUN}
+        if DECISIONS in item.needs:
             values[DECISIONS] = self._earlier(item.order)
-        if STEPS_RUN in item.step.needs:
+        if STEPS_RUN in item.needs:
             values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
-        if EVIDENCE in item.step.needs:
+        if EVIDENCE in item.needs:
             values[EVIDENCE] = self._evidence(item.order)
-        reference = self.against.bound(item.step.needs) if self.against is not None else None
+        reference = self.against.bound(item.needs) if self.against is not None else None
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             rng = step_rng(self.recipe.seed, item.step.name)
@@ -296,10 +298,6 @@ class _Run:
         return whole.astype(
             {n: "category" for n in ("step", "reason", *col.CATEGORIES, *manifest.levels) if n in whole}
         )
-
-
-def _paths(params: StrictParams) -> dict[str, Path]:
-    return {key: value for key, value in params if isinstance(value, Path)}
 
 
 def _overruled(made: Decisions, human: Decisions) -> Decisions:

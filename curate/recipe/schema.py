@@ -66,6 +66,11 @@ class RecipeParams(StrictParams):
         return value
 
 
+def paths_of(params: StrictParams) -> dict[str, Path]:
+    """The parameters that name a file or a folder, as whole paths."""
+    return {key: value.expanduser().resolve() for key, value in params if isinstance(value, Path)}
+
+
 @dataclass(frozen=True)
 class PlannedStep:
     """One step of a recipe with its checked parameters; `order` starts at 1."""
@@ -73,6 +78,16 @@ class PlannedStep:
     order: int
     step: Step
     params: StrictParams
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The features that it needs under its parameters."""
+        return self.step.needs_of(self.params)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The parameters that name a file or a folder."""
+        return paths_of(self.params)
 
     @property
     def folder(self) -> str:
@@ -129,8 +144,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def make_recipe(raw: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "recipe") -> Recipe:
     """Check a recipe that is already a mapping; overrides and errors are those of `load_recipe`."""
-    if overrides:
-        raw = copy.deepcopy(dict(raw))
+    raw = copy.deepcopy(dict(raw))
     for override in overrides:
         _override(raw, override)
     top = _validate(TypeAdapter(RecipeParams), dict(raw), origin, "")
@@ -163,7 +177,10 @@ def _steps(top: RecipeParams, origin: str) -> tuple[PlannedStep, ...]:
     for order, (name, params) in enumerate(entries, start=1):
         step = find_step(name, file=origin)
         checked = _validate(TypeAdapter(step.params), params, origin, f"steps.{name}")
-        planned.append(PlannedStep(order, step, checked))
+        # Whole paths, in the recipe that the run folder keeps too: `undo` finds the same files from anywhere.
+        whole = paths_of(checked)
+        params.update({key: str(path) for key, path in whole.items()})
+        planned.append(PlannedStep(order, step, checked.model_copy(update=whole)))
     for item in planned:
         early = [
             other.step.name for other in planned if other.order < item.order and other.step.name in item.step.before

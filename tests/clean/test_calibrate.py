@@ -45,7 +45,7 @@ def photos(tmp_path_factory) -> tuple[Manifest, Features]:
     names = sorted(path.name for path in root.iterdir())
     ids = pd.array(names, "str")
     manifest = Manifest.from_frame(pd.DataFrame({"image_id": ids, "path": ids, "identity": ids}), root=root)
-    facts = facts_of_shard(ShardTask(str(root), tuple(names), duplicate_calibration.needs))
+    facts = facts_of_shard(ShardTask(str(root), tuple(names), duplicate_calibration.needs_of()))
     return manifest, Features(facts)
 
 

@@ -30,7 +30,7 @@ def load(root: Path, names: tuple[str, ...], identity=lambda path: path.split("/
 
 
 def test_lfw_copies_are_confirmed_and_look_alikes_are_not(real_data):
-    manifest, features = load(real_data / "lfw-faces-112" / "images", near_duplicates.needs)
+    manifest, features = load(real_data / "lfw-faces-112" / "images", near_duplicates.needs_of())
     # By default 33 pairs, seen on a contact sheet, all true: 31 within 6 bits, 2 more crops within 10. The best of the
     # others, perhaps one photograph too, has 0.92.
     found = near_duplicates(manifest, features, NearDuplicatesParams(max_distance=6), RNG)
@@ -44,7 +44,7 @@ def test_lfw_copies_are_confirmed_and_look_alikes_are_not(real_data):
 
 def test_utkface_groups_of_equal_bytes(real_data):
     root = real_data / "utkface-subset" / "images"
-    manifest, features = load(root, exact_duplicates.needs, identity=lambda path: "one")
+    manifest, features = load(root, exact_duplicates.needs_of(), identity=lambda path: "one")
     digests = pd.Series([file_digest(root / path) for path in manifest.frame["path"]])
     dropped = exact_duplicates(manifest, features, ExactDuplicatesParams(), RNG).having("drop")
     assert len(dropped) >= len(digests) - digests.nunique() > 0

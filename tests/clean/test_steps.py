@@ -270,7 +270,7 @@ def test_steps_work_on_none_and_one_and_repeat_nothing(step, params, tmp_path):
     whole = Manifest.from_frame(whole.frame.assign(gender=gender))
     for n in (0, 1, len(whole)):
         manifest = whole.take(np.arange(len(whole)) < n)
-        features = Features({name: facts[name][:n] for name in step.needs if name in facts})
+        features = Features({name: facts[name][:n] for name in step.needs_of() if name in facts})
         before = manifest.frame.copy(), {name: features[name].copy() for name in features}
         found = step(manifest, features, params, RNG)
         pd.testing.assert_frame_equal(manifest.frame, before[0])

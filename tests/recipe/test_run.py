@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.core import columns as col
+from curate.core.decisions import Decisions
 from curate.core.errors import CurateError
 from curate.core.files import read_json
 from curate.core.manifest import read_manifest
+from curate.core.shapes import STEPS, StrictParams, step
 
 
 def test_every_room_leaves_its_table(finished: Path):
@@ -171,3 +173,42 @@ def test_what_is_missing_is_said_before_the_work(small, go, finished: Path, tmp_
     with pytest.raises(CurateError, match="no such vectors"):
         go(small, tmp_path / "run")
     assert not (tmp_path / "run/plan.json").exists()
+
+
+class _ListParams(StrictParams):
+    """A list of names to drop, and whether pixels matter."""
+
+    names: Path
+    pixels: bool = False
+
+
+@pytest.fixture
+def named_drops():
+    """A step that reads a file, and needs pixels only if told so."""
+
+    @step("named_drops", needs=lambda params: ("quality",) if params.pixels else ())
+    def named_drops(manifest, features, params: _ListParams, rng) -> Decisions:
+        assert ("quality" in features) == params.pixels
+        wanted = params.names.read_text().split()
+        return Decisions.of([name for name in wanted if name in manifest.frame[col.IMAGE_ID].array], col.DROP, "named")
+
+    yield named_drops
+    del STEPS["named_drops"]
+
+
+def test_a_file_that_a_step_reads_is_an_input(named_drops, small, go, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").write_text("")
+    small["steps"] = ["unreadable", {"named_drops": {"names": "names.txt"}}]
+    first = go(small, tmp_path / "run")
+    again = go(small, tmp_path / "run")
+    assert [done.cached for done in again.steps] == [True, True, True]
+    Path("names.txt").write_text(first.manifest.frame[col.IMAGE_ID][0])
+    changed = go(small, tmp_path / "run")
+    assert [done.cached for done in changed.steps] == [True, True, False]
+    assert len(changed.manifest) == len(first.manifest) - 1
+    planned = read_json(tmp_path / "run/plan.json")["recipe"]["steps"][1]
+    assert planned == {"named_drops": {"names": str((tmp_path / "names.txt").resolve())}}
+    assert small["steps"][1] == {"named_drops": {"names": "names.txt"}}
+    small["steps"][1]["named_drops"]["pixels"] = True
+    assert not go(small, tmp_path / "run").steps[2].cached
