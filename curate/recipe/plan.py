@@ -70,7 +70,7 @@ def check_labels(recipe: Recipe, manifest: Manifest) -> None:
             for given in getattr(item.params, field, None) or ():
                 for name in str(given).split("/"):
                     if name not in known:
-                        raise InputError(f"no label {name!r} in the source, and steps.{item.step.name}.{field} names it",
+                        raise InputError(f"the source has no label {name!r}; steps.{item.step.name}.{field} asks",
                                          file=recipe.origin, remedy=nearest(name, known))  # fmt: skip
 
 
