@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.balance.compare import RivalParams, rivals
+from curate.balance.exemplars import BY_VECTORS
 from curate.balance.pool import dense_codes
-from curate.balance.resample import ResampleParams, VectorResampleParams, resample, resample_by_vectors
-from curate.balance.rivals import BY_LABELS, BY_VECTORS, Limits, Pool, labelsets, places
+from curate.balance.resample import METHODS, ResampleParams, resample
+from curate.balance.rivals import BY_LABELS, Limits, Pool, labelsets, places
 from curate.core.decisions import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
@@ -51,7 +52,7 @@ def pools(draw) -> Pool:
 @given(pools(), st.integers(1, 80), st.sampled_from([0.2, 0.5, 0.9]), st.integers(1, 6), st.integers(0, 99))
 def test_each_rival_agrees_with_its_slow_twin(pool: Pool, budget: int, keep: float, images: int, seed: int):
     limits = Limits(budget, keep, images)
-    fast = {name: (BY_LABELS | BY_VECTORS)[name](pool, limits, rng(seed)).tolist()
+    fast = {name: METHODS[name](pool, limits, rng(seed)).tolist()
             for name in ("ml_ros", "ml_rus", "lp_ros", "cap", "wider", "herding", "k_center")}  # fmt: skip
     assert fast["ml_ros"] == slow.slow_ml_ros(pool.codes, budget, rng(seed))
     assert fast["ml_rus"] == slow.slow_ml_rus(pool.codes, keep, rng(seed)).tolist()
@@ -141,9 +142,9 @@ def test_vectors_choose_within_each_identity():
     people = make({"f1": 6, "m1": 2})
     values = {"embedding": rng(1).normal(size=(8, 4)).astype(np.float32)}
     for method in BY_VECTORS:
-        params = VectorResampleParams(method=method, images=3)
-        check_step(resample_by_vectors, people, values, params)
-        left, _ = apply_decisions(people, resample_by_vectors(people, Features(values), params, step_rng(0, "x")))
+        params = ResampleParams(method=method, images=3)
+        check_step(resample, people, values, params)
+        left, _ = apply_decisions(people, resample(people, Features(values), params, step_rng(0, "x")))
         assert left.frame["identity"].value_counts().to_dict() == {"f1": 3, "m1": 2}
 
 
