@@ -43,7 +43,8 @@ def rivals(manifest: Manifest, features: Features, params: RivalParams, rng: np.
     for name in names:
         if name not in (*OURS, *METHODS):
             raise InputError("no such method", value=name, allowed=", ".join((*OURS, *METHODS)))
-    rows, pool = make_pool(manifest, params, features["embedding"] if "embedding" in features else None)
+    vectors = features["embedding"] if needs_of_methods(names) else None
+    rows, pool = make_pool(manifest, params, vectors)
     labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
     limits = limits_of(params, len(rows))
     # Each method draws from a stream of its own, so that one more in the table changes no other.

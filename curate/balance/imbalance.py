@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.draw import UNEVEN, Quantile
+from curate.balance.announced import UNEVEN
+from curate.balance.draw import Quantile
 from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
 from curate.core import columns as col
 from curate.core.groups import cells

@@ -13,16 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.bound import bounds
-from curate.balance.draw import (
-    DEFAULT_BUDGET,
-    UNEVEN,
-    Choice,
-    Quantile,
-    draw_replicas,
-    ended_early,
-    still_uneven,
-)  # fmt: skip
+from curate.balance.announced import announced_draws
+from curate.balance.draw import DEFAULT_BUDGET, Choice, Quantile
 from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
 from curate.balance.replicas import replica_decisions
 from curate.balance.state import Cap
@@ -77,19 +69,12 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
         warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=2)
     seed = int(rng.bit_generator.jumped().random_raw()) if len(rows) else 0  # without a draw from the stream
     budget = params.budget or DEFAULT_BUDGET * len(rows)
-    caps, per_image = _caps(manifest, rows, params), params.max_replicas_per_image
-    bound = bounds(codes, labels, params.target, budget=budget, max_per_image=per_image, caps=caps,
-                   quantile=params.quantile)  # fmt: skip
-    if bound.unreachable:
-        warnings.warn(f"the target IDR of {params.target:g} can't be reached: {bound.unreachable}", stacklevel=2)
-    draws = draw_replicas(codes, params.target, budget, rng, per_image, caps=caps, choice=params.choice,
-                          quantile=params.quantile, stall=params.stall)  # fmt: skip
-    early = ended_early(draws, labels, params.target, budget, bound)
-    said = [early] if early else []
-    said += still_uneven(draws, labels, params.target, UNEVEN)
-    said += [f"{label}: no image is in {listed}" for label, listed in empty_cells(manifest, labels, rows).items()]
-    for sentence in said:
-        warnings.warn(sentence, stacklevel=2)
+    _, draws = announced_draws(
+        codes, labels, params.target, budget, rng, params.max_replicas_per_image, caps=_caps(manifest, rows, params),
+        choice=params.choice, quantile=params.quantile, stall=params.stall,
+    )  # fmt: skip
+    for label, listed in empty_cells(manifest, labels, rows).items():
+        warnings.warn(f"{label}: no image is in {listed}", stacklevel=2)
     order = np.argsort(draws.rows, kind="stable")
     reasons = pd.Categorical.from_codes(
         draws.labels[order].astype(np.int16), categories=pd.Index([f"rare_{label}" for label in labels], dtype="str")

@@ -58,7 +58,8 @@ def resample(manifest: Manifest, features: Features, params: ResampleParams, rng
     Images left out are dropped with the method as the reason. Replicas of the split that this seed draws again stay,
     the others are dropped. Raises InputError for an unknown label or split, or a quota that a cell can't fill.
     """
-    rows, pool = make_pool(manifest, params, features["embedding"] if "embedding" in features else None)
+    vectors = features["embedding"] if needs_of_methods([params.method]) else None
+    rows, pool = make_pool(manifest, params, vectors)
     if not len(rows):
         if len(manifest):
             warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=2)
