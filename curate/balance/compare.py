@@ -9,9 +9,9 @@ import pandas as pd
 from pydantic import Field
 
 from curate.balance.draw import draw_replicas
+from curate.balance.pool import chosen_labels
 from curate.balance.resample import METHODS, LimitParams, limits_of, make_pool, needs_of_methods
 from curate.balance.rivals import BY_LABELS, Pool
-from curate.core import columns as col
 from curate.core.errors import CurateError, InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, report, step_rng
@@ -45,7 +45,7 @@ def rivals(manifest: Manifest, features: Features, params: RivalParams, rng: np.
             raise InputError("no such method", value=name, allowed=", ".join((*OURS, *METHODS)))
     vectors = features["embedding"] if needs_of_methods(names) else None
     rows, pool = make_pool(manifest, params, vectors)
-    labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
+    labels = chosen_labels(manifest, params.labels)
     limits = limits_of(params, len(rows))
     # Each method draws from a stream of its own, so that one more in the table changes no other.
     seed = int(rng.bit_generator.jumped().random_raw())

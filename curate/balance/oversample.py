@@ -15,7 +15,7 @@ from pydantic import Field
 
 from curate.balance.announced import announced_draws
 from curate.balance.draw import DEFAULT_BUDGET, Choice, Quantile
-from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
+from curate.balance.pool import chosen_cells, chosen_labels, dense_codes, empty_cells, label_codes, split_rows
 from curate.balance.replicas import replica_decisions
 from curate.balance.state import Cap
 from curate.core import columns as col
@@ -55,15 +55,13 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     nothing can be balanced, and where the deciles of a label are level but its categories are far apart or a cell is
     empty.
     """
-    labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
-    check_labels(manifest, labels)
+    labels = chosen_labels(manifest, params.labels)
     in_split = split_rows(manifest, params.split)
     rows = np.flatnonzero(in_split & manifest.originals())
     stale = in_split & ~manifest.originals()
-    codes = np.empty((len(rows), len(labels)), dtype=np.int32)
-    for place, label in enumerate(labels):
-        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
-        if len(rows) and codes[:, place].max() < 0:
+    codes = label_codes(manifest, labels, rows)
+    for label, column in zip(labels, codes.T, strict=True):
+        if len(rows) and column.max() < 0:
             warnings.warn(f"the label {label!r} has no value among the images: it takes no part", stacklevel=2)
     if not len(rows) and len(manifest):
         warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=2)
@@ -89,10 +87,7 @@ def _caps(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> lis
     caps = []
     if params.max_replicas_per_identity is not None:
         caps.append(Cap(dense_codes(manifest.codes(col.IDENTITY)[rows]), params.max_replicas_per_identity))
-    cell = params.cell
-    if cell is None:
-        cell = tuple(name for name in manifest.labels if manifest.levels[name] == "identity")
-    check_labels(manifest, cell)
+    cell = chosen_cells(manifest, params.cell)
     if params.max_replicas_per_cell is not None:
         caps.append(Cap(dense_codes(cells(manifest, cell).codes[rows]), params.max_replicas_per_cell))
     return caps

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from curate.balance.draw import DEFAULT_BUDGET
 from curate.balance.exemplars import BY_VECTORS
-from curate.balance.pool import check_labels, dense_codes, label_column, split_rows
+from curate.balance.pool import chosen_cells, chosen_labels, dense_codes, label_codes, split_rows
 from curate.balance.replicas import replica_decisions
 from curate.balance.rivals import BY_LABELS, Limits, Method, Pool
 from curate.core import columns as col
@@ -75,17 +75,9 @@ def resample(manifest: Manifest, features: Features, params: ResampleParams, rng
 
 def make_pool(manifest: Manifest, params: LimitParams, vectors: np.ndarray | None) -> tuple[np.ndarray, Pool]:
     """The rows `(N,)` of the originals of the split, and what a method sees of them."""
-    others = tuple(name for name in manifest.labels if name != col.IDENTITY)
-    labels = params.labels or (col.IDENTITY, *others)
-    crossed = params.cells
-    if crossed is None:
-        crossed = tuple(name for name in others if manifest.levels[name] == "identity")
-    check_labels(manifest, labels)
-    check_labels(manifest, crossed)
+    labels, crossed = chosen_labels(manifest, params.labels), chosen_cells(manifest, params.cells)
     rows = np.flatnonzero(split_rows(manifest, params.split) & manifest.originals())
-    codes = np.empty((len(rows), len(labels)), dtype=np.int32)
-    for place, label in enumerate(labels):
-        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
+    codes = label_codes(manifest, labels, rows)
     identity = dense_codes(manifest.codes(col.IDENTITY)[rows])
     whole = cells(manifest, crossed)
     here = whole.codes.astype(np.int64)[rows]

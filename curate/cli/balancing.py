@@ -30,13 +30,15 @@ from curate.cli.shared import (
 def imbalance(
     source: SourceName,
     labels: Labels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the measures of each label as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measures as JSON.")] = False,
     out: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/imbalance"),
     overrides: Overrides = [],  # noqa: B006
     workers: Workers = CORES,
     cache: Cache = None,
 ) -> None:
     """Measure how unevenly images spread over identities, labels and cells; the same command resumes."""
+    import json
+
     from curate.core.files import read_table
     from curate.recipe.execute import LocalExecutor
     from curate.recipe.verbs import run_imbalance
@@ -46,7 +48,9 @@ def imbalance(
             source, out, executor=executor, labels=names(labels), overrides=overrides, cache=cache
         )  # fmt: skip
     if as_json:
-        print(read_table(out / "imbalance" / "labels.parquet").to_json(orient="records", indent=2))
+        tables = {name: read_table(out / "imbalance" / f"{name}.parquet") for name in ("labels", "categories", "cells")}
+        print(json.dumps({name: json.loads(table.to_json(orient="records", double_precision=15))
+                          for name, table in tables.items()}, indent=2, ensure_ascii=False))  # fmt: skip
     else:
         print_result(result)
 

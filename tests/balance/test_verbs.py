@@ -42,9 +42,15 @@ def test_imbalance_prints_json_and_keeps_a_run_folder(table: Path, tmp_path: Pat
     words = ("imbalance", table, "--labels", "identity,gender,hat", "--out", out)
     done = curate(*words, "--json", cache=tmp_path)
     assert done.exit_code == 0, done.output + repr(done.exception)
-    rows = json.loads(done.stdout)
-    assert [row["label"] for row in rows] == ["identity", "gender", "hat"]
-    assert rows[0]["idr"] > 2
+    said = json.loads(done.stdout)
+    assert [row["label"] for row in said["labels"]] == ["identity", "gender", "hat"]
+    measures = {"categories", "images", "missing", "idr", "max_min", "mean_ir", "cvir", "scumble", "gini",
+                "normalised_entropy", "effective_number", "smallest", "smallest_images"}  # fmt: skip
+    assert measures <= said["labels"][0].keys()
+    assert said["labels"][0]["idr"] > 2
+    assert {"images", "identities", "irlbl", "scumble", "effective_size"} <= said["cells"][0].keys()
+    assert [row["category"] for row in said["categories"]] == ["f", "m", "no", "yes"]
+    assert all(row["irlbl"] >= 1 for row in said["categories"])
     assert (out / "plan.json").is_file()
     again = curate(*words, cache=tmp_path)
     assert "IDR identity" in again.stdout
