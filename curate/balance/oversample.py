@@ -68,7 +68,7 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     seed = int(rng.bit_generator.jumped().random_raw()) if len(rows) else 0  # without a draw from the stream
     budget = params.budget or DEFAULT_BUDGET * len(rows)
     _, draws = announced_draws(
-        codes, labels, params.target, budget, rng, params.max_replicas_per_image, caps=_caps(manifest, rows, params),
+        codes, labels, params.target, budget, rng, params.max_replicas_per_image, caps=caps_of(manifest, rows, params),
         choice=params.choice, quantile=params.quantile, stall=params.stall,
     )  # fmt: skip
     for label, listed in empty_cells(manifest, labels, rows).items():
@@ -83,7 +83,8 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     return made.with_evidence(draws.history.assign(label=names))
 
 
-def _caps(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> list[Cap]:
+def caps_of(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> list[Cap]:
+    """The caps on identities and cells that the parameters ask for, over these rows."""
     caps = []
     if params.max_replicas_per_identity is not None:
         caps.append(Cap(dense_codes(manifest.codes(col.IDENTITY)[rows]), params.max_replicas_per_identity))

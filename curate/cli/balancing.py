@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from curate.cli.shared import (
     names,
     print_result,
     print_table,
+    visible,
 )
 
 
@@ -81,11 +82,17 @@ def balance(
     from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_balance
 
+    def say(done: Any) -> None:
+        bars.step(done)
+        if done.summary["name"] == "reach":  # what stands in the way is said before the replicas are drawn
+            for note in done.summary["notes"]:
+                console.print(f"note: {visible(note)}", markup=False, highlight=False)
+
     limits = {"labels": names(labels), "budget": budget, "keep": keep, "images": images, "identities": identities}
     with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
         result = run_balance(
             source, out, executor=executor, method=method, limits=limits, target=target, seed=seed, compare=compare,
-            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=bars.step,
+            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=say,
             progress=bars.update,
         )  # fmt: skip
     if compare:

@@ -56,13 +56,17 @@ def run_balance(
     shared = {key: given[key] for key in ("labels", "budget") if key in given}
     if method in (IDR, LOOKAHEAD):
         choice = "lookahead" if method == LOOKAHEAD else None
-        balancing: StepWithParams = ("oversample", {**shared, "target": target, "choice": choice})
+        ours = {**shared, "target": target, "choice": choice}
+        # Before anything is replicated: what the target needs at least, and whether it is out of reach.
+        balancing: list[StepWithParams] = [("reach", ours), ("oversample", ours)]
+        own = "steps.oversample."
+        overrides = [*overrides, *(text.replace(own, "steps.reach.", 1) for text in overrides if text.startswith(own))]
     elif method in METHODS:
-        balancing = ("resample", {**given, "method": method})
+        balancing = [("resample", {**given, "method": method})]
     else:
         raise InputError(f"no method {method!r}. {nearest(method, (IDR, LOOKAHEAD, *METHODS))}")
     pixels = getattr(recognise(source), "root", None) is not None or recognise(source).kind == "synthetic"
-    steps: list[StepWithParams] = [balancing, ("imbalance", {"labels": labels})]
+    steps: list[StepWithParams] = [*balancing, ("imbalance", {"labels": labels})]
     if compare:
         methods = [*OURS, *METHODS] if pixels else None
         steps.insert(0, ("rivals", {**given, "target": target, "methods": methods}))
