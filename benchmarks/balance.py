@@ -186,7 +186,7 @@ def draw_figure(codes: np.ndarray, names: list[str], title: str, path: Path, bud
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("{x:g}" if column == "idr" else "")
-            axis.set_xscale("symlog", linthresh=256)
+            axis.set_xscale("symlog", linthresh=100)
             axis.grid(alpha=0.3)
             axis.set_ylabel(words if place == 0 else "")
         axes[0, place].set_title(choice)
