@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.images import decode as module
+from curate.images import files as module
+from curate.images import headers
 from curate.images.decode import REASONS, decode, read_bytes
 
 
@@ -115,9 +116,9 @@ def test_a_bomb_is_refused_by_its_header_alone():
 
 def test_the_limit_is_the_constant(monkeypatch):
     data = encoded(picture(60, 40), "JPEG")
-    monkeypatch.setattr(module, "MAX_PIXELS", 60 * 40)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 60 * 40)
     assert reason(data) == "fine"
-    monkeypatch.setattr(module, "MAX_PIXELS", 60 * 40 - 1)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 60 * 40 - 1)
     assert reason(data) == "too_large"
 
 
