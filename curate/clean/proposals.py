@@ -222,7 +222,7 @@ METHODS: Mapping[str, Method] = {
     "dhash": _hash("dhash", 64, (12, 10, 8, 6, 4)),
     "vlad": Method(("local",), (0.35, 0.45, 0.5, 0.55, 0.6), (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8), _by_vlad),
     "minhash": Method(("local",), (0.1, 0.12, 0.15, 0.2, 0.25), (0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4), _by_minhash),
-    "embedding": Method(("embedding",), (0.8,) * 5, (), _by_embedding),
+    "embedding": Method(("embedding",), (0.6, 0.7, 0.8, 0.85, 0.9), (), _by_embedding),
 }
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from curate.core.shapes import SerialExecutor
 from curate.search import confirm
-from curate.search.alignment import _correlation, levelled, starts_of, structure
+from curate.search.alignment import _correlation, levelled, starts_of
+from curate.search.structure import structure
 
 
 def texture(seed, size=32):
