@@ -16,7 +16,7 @@ _VARIANCE = 16.0
 
 
 @njit(cache=True, nogil=True)
-def _between(image, x, y):
+def between(image, x, y):
     """The value at a place between pixels, bilinear."""
     left, top = min(int(x), image.shape[1] - 2), min(int(y), image.shape[0] - 2)
     right, down = x - left, y - top
@@ -42,7 +42,7 @@ def structure(a, b, place):
         for x in range(width):
             at_x = middle_x + place[2] + place[0] * (x - middle_x)
             if at_x >= 0.0 and at_y >= 0.0 and at_x <= width - 1 and at_y <= height - 1:
-                laid[y, x] = _between(a, at_x, at_y)
+                laid[y, x] = between(a, at_x, at_y)
     total, blocks = 0.0, 0
     for top in range(0, height - _BLOCK + 1, _STRIDE):
         for left in range(0, width - _BLOCK + 1, _STRIDE):

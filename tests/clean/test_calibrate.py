@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,12 +17,7 @@ from curate.core.manifest import Manifest
 from curate.core.shapes import Features
 from curate.images.facts import FEATURES, ShardTask, facts_of_shard
 from curate.stats.intervals import upper_bound, wilson
-
-
-def picture(seed: int, size: int = 96) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    image = sum(cv2.GaussianBlur(rng.normal(size=(size, size, 3)), (0, 0), s) * s for s in (1.5, 3, 6, 12))
-    return np.clip(128 + 50 * image / image.std(), 0, 255).astype(np.uint8)
+from tests.clean.pictures import face
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +25,8 @@ def photos(tmp_path_factory) -> tuple[Manifest, Features]:
     """Twelve photographs, a copy of the first in other bytes, one file that is none and one of one colour."""
     root = tmp_path_factory.mktemp("photos")
     for seed in range(12):
-        Image.fromarray(picture(seed)).save(root / f"{seed:02d}.png")
-    Image.fromarray(picture(0)).save(root / "12.bmp")
+        Image.fromarray(face(seed, 96)).save(root / f"{seed:02d}.png")
+    Image.fromarray(face(0, 96)).save(root / "12.bmp")
     (root / "13.png").write_bytes(b"nothing")
     Image.fromarray(np.full((80, 80, 3), 90, np.uint8)).save(root / "14.png")
     names = sorted(path.name for path in root.iterdir())
