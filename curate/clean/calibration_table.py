@@ -71,7 +71,7 @@ def thresholds_table(
         )  # fmt: skip
         part = pd.DataFrame([recall_of(int(hit), made, sample.sampled) for hit in hits])
         part.insert(0, "method", method)
-        part.insert(1, "max_distance", within if METHODS[method].most else np.nan)
+        part.insert(1, "max_distance", float(within) if METHODS[method].most else np.nan)
         part.insert(2, "min_similarity", np.nan if METHODS[method].most else within)
         part.insert(3, "min_correlation", thresholds)
         for name, found in (("copies", wrong), ("images", alike)):

@@ -12,6 +12,7 @@ from PIL import Image
 from curate.clean.calibrate import DuplicateCalibrationParams, duplicate_calibration
 from curate.clean.calibration_table import Found, Sample, choose, thresholds_table, without_known
 from curate.clean.false_matches import false_rate, tail_of
+from curate.clean.near_duplicates import NearDuplicatesParams
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features
@@ -61,6 +62,31 @@ def test_planted_copies_are_found_and_counted(photos):
     assert any(note.startswith("1 pairs of images agree") for note in found.notes)
     by_name = found.tables["calibration/alterations"].set_index("alteration")
     assert by_name["found"].tolist() == [13, 13, 13]
+
+
+def test_methods_are_compared_and_the_one_asked_for_is_chosen(photos):
+    few = {"alterations": ("recompressed", "flipped"), "sample": 6}
+    found = calibrate(photos, method="vlad", beside=("phash", "dhash", "phash256"), **few)
+    methods = found.tables["calibration/methods"]
+    assert methods["method"].tolist() == ["vlad", "phash", "dhash", "phash256"]
+    assert (methods["recall"] >= 0.9).all()
+    assert methods["min_similarity"].notna().tolist() == [True, False, False, False]
+    assert methods["max_distance"].notna().tolist() == [False, True, True, True]
+    chosen = found.documents["calibration/chosen"]
+    assert chosen["method"] == "vlad"
+    assert set(chosen["params"]) == {"min_similarity", "min_correlation"}
+    NearDuplicatesParams(method="vlad", **chosen["params"])
+    assert set(found.tables["calibration/alterations"]["method"]) == set(methods["method"])
+    # A method's own figures do not depend on which others are measured.
+    alone = calibrate(photos, method="phash", **few).tables["calibration/thresholds"].drop(columns="chosen")
+    table = found.tables["calibration/thresholds"]
+    table = table[table["method"] == "phash"].drop(columns="chosen").reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, alone)
+
+
+def test_vectors_cannot_be_calibrated():
+    with pytest.raises(ValueError, match="have no vectors"):
+        DuplicateCalibrationParams(method="embedding")
 
 
 def test_mirrored_copies_are_lost_where_they_are_not_sought(photos):
