@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from curate.clean.proposals import METHODS
 from curate.core.decisions import Decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
+from curate.core.scratch import LARGE_ROW, Rows
 from curate.core.shapes import Features, step
+from curate.images.facts import FEATURES
 from curate.images.quality import detail
 
 
@@ -83,7 +85,7 @@ def _pairs(
             stacklevel=2,
         )  # fmt: skip
     rows = np.flatnonzero(takes_part & stands)
-    facts = {name: _taken(stacked(features, name), rows) for name in needs_of(params)}
+    facts = {name: _taken(features, name, rows) for name in needs_of(params)}
     if params.method == "embedding" and (without := int((~facts["embedding"].any(axis=1)).sum())):
         warnings.warn(f"{without:,} images have no vector: no copy of them is proposed", stacklevel=2)
     new = ~people.old[rows] if people.old.any() else None
@@ -95,20 +97,9 @@ def _pairs(
     return i[order], j[order], measure[order], score[order]
 
 
-def _taken(array: np.ndarray, rows: np.ndarray) -> Any:
-    """Those rows of a fact; of one too large to be copied, as they are asked for."""
-    return _Rows(array, rows) if array[:1].nbytes > 4096 else array[rows]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of an array, taken when they are asked for."""
-
-    array: np.ndarray
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        return self.array[self.rows[key]]
+def _taken(features: Features, name: str, rows: np.ndarray) -> Any:
+    """Those rows of a fact; of a fact of pixels too large to be copied, as they are asked for."""
+    fact = FEATURES.get(name)
+    if fact is None or fact.dtype.itemsize * math.prod(fact.shape) <= LARGE_ROW:
+        return stacked(features, name)[rows]
+    return Rows([each[name] for each in (features, *(features.reference or ())[1:])], rows)

@@ -117,19 +117,17 @@ def _by_minhash(search: Search) -> Iterator[Proposals]:
     sides = [_tiled(search, partial(_signatures_of, centres=centres, turned=turned))
              for turned in ((False, True) if search.mirrored else (False,))]  # fmt: skip
     n = len(sides[0])
-    both = np.concatenate(sides)
-    i, j, left_out = candidate_pairs(both)
+    both = sides[0] if len(sides) == 1 else np.concatenate(sides)
+    i, j, left_out = candidate_pairs(both, search.within)
     if left_out:
         warnings.warn(
-            f"{left_out:,} entries in MinHash buckets that hold more than 200 images are left out: what all images "
-            "share proposes nothing", stacklevel=2,
+            f"{left_out:,} entries of MinHash buckets that hold more than 200 images, however finely cut, are left "
+            "out: what all images share proposes nothing", stacklevel=2,
         )  # fmt: skip
     estimate = np.empty(len(i))
     for start in range(0, len(i), 1 << 16):
         part = slice(start, start + (1 << 16))
         estimate[part] = (both[i[part]] == both[j[part]]).mean(axis=1)
-    close = estimate >= search.within
-    i, j, estimate = i[close], j[close], estimate[close]
     for mirror in range(len(sides)):
         # Two mirror images are the pair of their originals, which is met as such.
         which = (i < n) & ((j >= n) == bool(mirror))

@@ -201,3 +201,30 @@ def low_waves(grey: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndar
             for v in range(low):
                 result[at, u, v] = np.rint(waves[v, u])
     return result
+
+
+@njit(cache=True, nogil=True)
+def agreeing_pairs(
+    signature: np.ndarray, members: np.ndarray, bounds: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (i, j) of rows `(n, P)` uint32 that stand in one bucket and agree in so large a share of their places.
+
+    members: rows, bucket after bucket; bounds: `(B + 1,)`, where each begins, and the end.
+    """
+    most = 0
+    for bucket in range(len(bounds) - 1):
+        size = bounds[bucket + 1] - bounds[bucket]
+        most += size * (size - 1) // 2
+    one, two = np.empty(most, np.int64), np.empty(most, np.int64)
+    places, found = signature.shape[1], 0
+    for bucket in range(len(bounds) - 1):
+        for x in range(bounds[bucket], bounds[bucket + 1]):
+            for y in range(x + 1, bounds[bucket + 1]):
+                i, j = members[x], members[y]
+                same = 0
+                for place in range(places):
+                    same += signature[i, place] == signature[j, place]
+                if same >= least * places:
+                    one[found], two[found] = i, j
+                    found += 1
+    return one[:found].copy(), two[:found].copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from curate.core.errors import MissingExtra
@@ -10,6 +12,8 @@ from curate.core.errors import MissingExtra
 PERMUTATIONS, BANDS, ROWS = 128, 64, 2
 #: Images of one bucket at most: a larger one holds what all images share, and its pairs would grow with its square.
 LARGEST_BUCKET = 200
+#: Places by which a bucket that is too large is cut further, at most; pairs looked at in one go.
+_DEEPER, _AT_ONCE = 6, 1 << 22
 
 
 def signatures(words: np.ndarray) -> np.ndarray:
@@ -33,28 +37,64 @@ def signatures(words: np.ndarray) -> np.ndarray:
 
 
 def candidate_pairs(
-    signature: np.ndarray, *, bands: int = BANDS, rows: int = ROWS, largest: int = LARGEST_BUCKET
+    signature: np.ndarray, least: float = 0.0, *, bands: int = BANDS, rows: int = ROWS, largest: int = LARGEST_BUCKET
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pairs that share a bucket: signatures `(n, P)` -> (i, j, images in buckets left out), i < j, in order, each once.
+    """Pairs that share a bucket and agree in so large a share of their places (`least`), i < j, in order, each once.
 
-    A pair of Jaccard similarity s shares one with probability `1 - (1 - s**rows) ** bands` (Leskovec et al. 2014,
-    section 3.4.2): 0.9 at s = 0.19 by default. The pairs are those of datasketch's MinHashLSH, found by sorting band
-    by band, in memory of one band. Images without words take part in nothing.
+    signature: `(n, P)` -> (i, j, images in buckets left out). A pair of Jaccard similarity s shares a bucket with
+    probability `1 - (1 - s**rows) ** bands` (Leskovec et al. 2014, section 3.4.2): 0.9 at s = 0.19 by default. Where no
+    bucket is too large the pairs are those of datasketch's MinHashLSH. One of more than `largest` images is cut by the
+    places that follow, one after the other, until its parts are small enough (prefixes of variable length: Bawa et al.
+    2005); what then still is too large is left out. So the pairs looked at grow with the images, and the memory with
+    the pairs that agree. Images without words take part in nothing.
     """
+    from curate.images.kernels import agreeing_pairs
+
     usable = np.flatnonzero((signature != np.iinfo(signature.dtype).max).any(axis=1))
-    keys, left_out = [np.zeros(0, np.int64)], 0
-    n = len(signature)
+    key, left_out, n = np.zeros(0, np.int64), 0, len(signature)
     for band in range(bands):
-        part = np.ascontiguousarray(signature[usable, band * rows : (band + 1) * rows])
-        order = np.lexsort(part.T)
-        ordered = part[order]
-        new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))[: len(ordered)]
-        starts = np.flatnonzero(new)
-        sizes = np.diff(np.append(starts, len(ordered)))
-        left_out += int(sizes[sizes > largest].sum())
-        for size in np.unique(sizes[(sizes > 1) & (sizes <= largest)]).tolist():
-            members = usable[order[starts[sizes == size][:, None] + np.arange(size)]]
-            one, two = (members[:, side].ravel() for side in np.triu_indices(size, 1))
-            keys.append(np.unique(np.minimum(one, two) * n + np.maximum(one, two)))
-    key = np.unique(np.concatenate(keys))
+        found = [key]
+        columns = (np.arange(rows + _DEEPER) + band * rows) % signature.shape[1]
+        for members, bounds, too_large in _buckets(signature, usable, columns, rows, largest):
+            left_out += too_large
+            for start, end in _goes(np.diff(bounds)):
+                i, j = agreeing_pairs(signature, members, bounds[start : end + 1], least)
+                found.append(np.minimum(i, j) * n + np.maximum(i, j))
+        key = np.unique(np.concatenate(found))
     return (*np.divmod(key, n), left_out) if n else (key, key, 0)
+
+
+def _buckets(
+    signature: np.ndarray, usable: np.ndarray, columns: np.ndarray, rows: int, largest: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Buckets of 2 to `largest` images at each depth: members in order, `(B + 1,)` bounds; and those left at the end.
+
+    The first depth takes `rows` columns together; each further one the buckets that were too large, by one more.
+    """
+    members, bucket = usable, np.zeros(len(usable), np.int64)
+    for depth in range(rows, len(columns) + 1):
+        taken = columns[:rows] if depth == rows else columns[depth - 1 : depth]
+        keys = [bucket, *(signature[members, column] for column in taken)]
+        order = np.lexsort(keys[::-1])
+        members = members[order]
+        new = np.zeros(len(members), bool)
+        for key in keys:
+            new[1:] |= key[order][1:] != key[order][:-1]
+        bucket = np.cumsum(new)
+        size = np.bincount(bucket)[bucket] if len(bucket) else bucket
+        fits, more = (size > 1) & (size <= largest), size > largest
+        held = bucket[fits]
+        bounds = np.flatnonzero(np.append(True, held[1:] != held[:-1])[: len(held)])
+        yield members[fits], np.append(bounds, len(held)), int(more.sum()) if depth == len(columns) else 0
+        members, bucket = members[more], bucket[more]
+
+
+def _goes(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Buckets, first and end, whose pairs are looked at in one go."""
+    pairs = np.cumsum(sizes * (sizes - 1) // 2)
+    start = 0
+    while start < len(sizes):
+        before = pairs[start - 1] if start else 0
+        end = max(int(np.searchsorted(pairs, before + _AT_ONCE, side="right")), start + 1)
+        yield start, end
+        start = end

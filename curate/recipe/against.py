@@ -71,7 +71,7 @@ class Against:
 
     def bound(self, needs: Sequence[str]) -> tuple[Manifest, Features]:
         """The run's images and those of the needs that come from pixels, row for row."""
-        values = {need: self._store.get(need, self._kept)[self._order] for need in self._needs(needs)}
+        values = {need: self._store.get(need, self._kept, self._order) for need in self._needs(needs)}
         return self._shown, Features(values)
 
     def _needs(self, needs: Sequence[str]) -> list[str]:

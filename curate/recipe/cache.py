@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from curate.core.files import atomic_path
+from curate.core.scratch import let_go, scratch
 
 
 class KeyedCache:
@@ -39,12 +40,16 @@ class KeyedCache:
         return found
 
     def lookup(self, keys: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """The mask `(n,)` of known keys, and the values `(n, *shape)`, zeros where there is none."""
+        """The mask `(n,)` of known keys, and the values `(n, *shape)`, zeros where there is none.
+
+        Values of large rows that don't fit into memory are a memory map of a file beside this folder.
+        """
         found = np.zeros(len(keys), dtype=bool)
-        values = np.zeros((len(keys), *shape), dtype=dtype)
+        values = scratch((len(keys), *shape), dtype, self._folder.parent)
         for rows, there, places in self._matches(keys, with_values=True):
             found[rows] = True
             values[rows] = there[places]
+            let_go(values)
         return found, values
 
     def _matches(self, keys: np.ndarray, with_values: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -146,8 +146,8 @@ class FeatureStore:
 
     # ---- values ---------------------------------------------------------------------------------------------------
 
-    def get(self, name: str, manifest: Manifest) -> Any:
-        """A feature of each row of a manifest that descends from the source."""
+    def get(self, name: str, manifest: Manifest, order: np.ndarray | None = None) -> Any:
+        """A feature of each row of a manifest that descends from the source; of pixels in another order, if given."""
         if name == TRUTH:
             return read_table(self._truth_path())
         if name == VECTORS and self._params.kind != "vectors":
@@ -156,6 +156,7 @@ class FeatureStore:
             return self._embedding(manifest)
         self.prepare([name], manifest)
         rows = self._rows(manifest)
+        rows = rows if order is None else rows[order]
         if name == CONTENT:
             return self._content[rows]
         hit, values = self._cache_of(name).lookup(self._content[rows], *self._layout(name))

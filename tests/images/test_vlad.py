@@ -125,6 +125,32 @@ def test_candidates_are_those_of_datasketch():
     assert candidate_pairs(np.repeat(signature[:1], 9, axis=0), largest=8)[2] == 64 * 9
 
 
+def test_buckets_that_are_too_large_are_cut_until_they_are_not():
+    rng = np.random.default_rng(2)
+    signature = rng.integers(0, 3, (300, 128)).astype(np.uint32)  # every bucket of two places holds some 33
+    signature[150:160] = signature[:10]
+    agree = (signature[:, None] == signature[None]).mean(axis=2)
+    for largest, share in ((300, 1.0), (6, 0.9)):
+        i, j, left_out = candidate_pairs(signature, 0.9, largest=largest)
+        assert (i < j).all() and (agree[i, j] >= 0.9).all()
+        expected = np.argwhere(np.triu(agree >= 0.9, 1))
+        assert len(set(zip(i, j, strict=True)) & set(map(tuple, expected.tolist()))) >= share * len(expected) > 8
+        assert left_out == 0
+    loose = candidate_pairs(signature, largest=300)
+    met = np.zeros((300, 300), bool)
+    for band in range(64):
+        met |= (signature[:, None, 2 * band : 2 * band + 2] == signature[None, :, 2 * band : 2 * band + 2]).all(axis=2)
+    assert list(zip(*loose[:2], strict=True)) == list(map(tuple, np.argwhere(np.triu(met, 1)).tolist()))
+
+
+def test_pairs_are_the_same_however_many_are_looked_at_in_one_go(monkeypatch):
+    signature = np.random.default_rng(3).integers(0, 4, (80, 128)).astype(np.uint32)
+    whole = candidate_pairs(signature, 0.3)
+    monkeypatch.setattr("curate.images.words._AT_ONCE", 3)
+    assert all(np.array_equal(one, two) for one, two in zip(whole, candidate_pairs(signature, 0.3), strict=True))
+    assert len(whole[0])
+
+
 def test_words_find_altered_copies():
     pytest.importorskip("datasketch")
     photos = [photo(seed) for seed in range(30)]

@@ -138,3 +138,15 @@ def test_the_fit_sees_the_training_side_only(faces: Manifest, params, tmp_path: 
     assert seen == [int((readable & (half == col.TRAIN)).sum())]
     lengths = np.linalg.norm(vectors[readable], axis=1)
     assert np.allclose(lengths, 1, atol=1e-3)
+
+
+def test_large_facts_come_from_a_file_and_are_the_same(faces: Manifest, params, tmp_path: Path, monkeypatch):
+    store = FeatureStore(faces, tmp_path / "cache", SerialExecutor(), params)
+    plain = store.get("local", faces)
+    monkeypatch.setattr("curate.core.scratch.IN_MEMORY", 1000)
+    mapped = store.get("local", faces)
+    assert isinstance(mapped, np.memmap) and not isinstance(plain, np.memmap)
+    assert plain.any() and np.array_equal(mapped, plain)
+    order = np.random.default_rng(0).permutation(len(faces))
+    assert np.array_equal(store.get("local", faces, order), plain[order])
+    assert not list((tmp_path / "cache").rglob("scratch-*"))
