@@ -22,6 +22,7 @@ class Block:
     images: Population
     kind: str
     group: int
+    other: int
     fold: int
     left: np.ndarray
     right: np.ndarray | None = None
@@ -94,10 +95,10 @@ class Block:
 def blocks_of(images: Population, kind: str, group: int, other: int, fold: int) -> list[Block]:
     """One block for each stratum of pairs: the unordered pairs of what the two images are matched by, in order."""
     if group != other:
-        return [Block(images, kind, group, fold, images.places(group, fold), images.places(other, fold))]
+        return [Block(images, kind, group, other, fold, images.places(group, fold), images.places(other, fold))]
     lists = [images.places(group, fold, stratum) for stratum in range(len(images.strata))]
     return [
-        Block(images, kind, group, fold, lists[q], None if q == r else lists[r])
+        Block(images, kind, group, other, fold, lists[q], None if q == r else lists[r])
         for q in range(len(lists))
         for r in range(q, len(lists))
     ]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate.core import columns as col
 from curate.core.manifest import Manifest
-from curate.protocol.table import Coded
+from curate.protocol.table import Coded, used
 from curate.stats.power import THIRTY, effective, smallest_rate
 
 #: Pairs whose sums stand together in the certificate.
@@ -68,12 +68,12 @@ def _several(thing: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarr
     """The rows of things that come with several values; both sides stand one after the other."""
     if not mask.any():
         return np.zeros(0, dtype=np.int64)
-    size = int(thing.max()) + 1
-    least = np.full(size, np.iinfo(np.int64).max)
-    most = np.full(size, np.iinfo(np.int64).min)
-    np.minimum.at(least, thing[mask], value[mask])
-    np.maximum.at(most, thing[mask], value[mask])
-    bad = mask & (least < most)[np.maximum(thing, 0)]
+    last = np.zeros(int(thing.max()) + 1, dtype=value.dtype)
+    last[thing[mask]] = value[mask]
+    differs = mask & (last[thing] != value)
+    if not differs.any():
+        return np.zeros(0, dtype=np.int64)
+    bad = mask & np.isin(thing, thing[differs])
     return np.unique(np.flatnonzero(bad) % (len(thing) // 2))
 
 
@@ -122,8 +122,9 @@ def described(pairs: Coded, correlation: float) -> list[dict[str, Any]]:
 
 def _figures(pairs: Coded, rows: np.ndarray, correlation: float) -> dict[str, Any]:
     genuine = pairs.genuine[rows]
-    numbers, per_fold = np.unique(pairs.fold[rows], return_counts=True)
-    sides = np.concatenate([pairs.identity_a[rows], pairs.identity_b[rows]])
+    first = int(pairs.fold[rows].min(initial=0))
+    per_fold = np.bincount(pairs.fold[rows] - first)
+    numbers = np.flatnonzero(per_fold)
     concentration, eff = {}, {}
     for kind, mask in (("genuine", genuine), ("impostor", ~genuine)):
         own, other = pairs.identity_a[rows][mask], pairs.identity_b[rows][mask]
@@ -137,9 +138,9 @@ def _figures(pairs: Coded, rows: np.ndarray, correlation: float) -> dict[str, An
         }
     return {
         "genuine": int(genuine.sum()), "impostor": int((~genuine).sum()), "hard": int(pairs.hard[rows].sum()),
-        "identities": len(np.unique(sides[sides >= 0])),
-        "images": len(np.unique(np.concatenate([pairs.image_a[rows], pairs.image_b[rows]]))),
-        "pairs_per_fold": dict(zip(map(str, numbers.tolist()), per_fold.tolist(), strict=True)),
+        "identities": int(used(len(pairs.identities), pairs.identity_a[rows], pairs.identity_b[rows]).sum()),
+        "images": int(used(len(pairs.images), pairs.image_a[rows], pairs.image_b[rows]).sum()),
+        "pairs_per_fold": {str(n + first): int(per_fold[n]) for n in numbers.tolist()},
         "concentration": concentration,
         "n_eff": {kind: round(value.n_eff, 1) for kind, value in eff.items()},
         "n_eff_worst": {kind: round(value.worst, 1) for kind, value in eff.items()},
@@ -148,30 +149,35 @@ def _figures(pairs: Coded, rows: np.ndarray, correlation: float) -> dict[str, An
     }  # fmt: skip
 
 
-def _columns(pairs: Coded) -> list[tuple[str, np.ndarray, pa.Array | None]]:
+def _columns(pairs: Coded) -> list[tuple[str, tuple[np.ndarray, ...], pa.Array | None]]:
+    """The values in the order in which they are hashed: the codes of both sides, or of one column without names."""
     groups = pa.array(pairs.groups, pa.large_string())
     return [
-        ("group_a", pairs.group_a, groups), ("group_b", pairs.group_b, groups), ("fold", pairs.fold, None),
-        ("image_id_a", pairs.image_a, pairs.images), ("image_id_b", pairs.image_b, pairs.images),
-        ("identity_a", pairs.identity_a, pairs.identities), ("identity_b", pairs.identity_b, pairs.identities),
-        ("genuine", pairs.genuine, None), ("hard", pairs.hard, None),
+        ("group", (pairs.group_a, pairs.group_b), groups), ("image_id", (pairs.image_a, pairs.image_b), pairs.images),
+        ("identity", (pairs.identity_a, pairs.identity_b), pairs.identities), ("fold", (pairs.fold,), None),
+        ("genuine", (pairs.genuine,), None), ("hard", (pairs.hard,), None),
     ]  # fmt: skip
 
 
 def fingerprint(pairs: Coded) -> str:
-    """SHA-256, in hexadecimal, of the values in order, whatever their storage."""
+    """SHA-256, in hexadecimal, of the values in order, whatever their storage.
+
+    Hashed are, of each pair of columns, the lengths and the bytes of the names that occur, ascending, and then the
+    numbers of the names, which say the same as the names themselves in less.
+    """
     digest = hashlib.sha256()
-    for name, codes, names in _columns(pairs):
+    for name, sides, names in _columns(pairs):
         digest.update(f"{name}/{len(pairs)}".encode())
         if names is None:
-            digest.update(codes.astype("<i8").tobytes())
+            digest.update(sides[0].astype("<i4").tobytes())
             continue
-        for start in range(0, len(codes), 1 << 20):
-            part = codes[start : start + (1 << 20)]
-            text = names.take(pa.array(part, pa.int64(), mask=part < 0))
-            offsets, data = arrow_text(text)
-            digest.update(np.diff(offsets).astype("<i8").tobytes())
-            digest.update(data[offsets[0] : offsets[-1]].tobytes())
+        there = used(len(names), *sides)
+        offsets, data = arrow_text(names.filter(pa.array(there)))
+        digest.update(np.diff(offsets).astype("<i8").tobytes())
+        digest.update(data[offsets[0] : offsets[-1]])
+        renumber = np.append(np.cumsum(there) - 1, -1).astype("<i4")
+        for codes in sides:
+            digest.update(renumber[codes].tobytes())
     return digest.hexdigest()
 
 
@@ -185,16 +191,15 @@ def arrow_text(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def hashes(pairs: Coded) -> np.ndarray:
     """A 64-bit hash of each pair's values: `(N,)` uint64."""
-    from curate.protocol.kernels import pair_hashes, text_hashes
+    from curate.protocol.kernels import add_hash, text_hashes
 
-    stacked = np.empty((9, len(pairs)), dtype=np.uint64)
-    for at, (_, codes, names) in enumerate(_columns(pairs)):
-        if names is None:
-            stacked[at] = codes.astype(np.int64).view(np.uint64)
-        else:
-            values = np.concatenate([text_hashes(*arrow_text(names)), np.zeros(1, dtype=np.uint64)])
-            stacked[at] = values[codes]
-    return pair_hashes(stacked)
+    value = np.zeros(len(pairs), dtype=np.uint64)
+    for _, sides, names in _columns(pairs):
+        if names is not None:
+            table = np.append(text_hashes(*arrow_text(names)), np.zeros(1, dtype=np.uint64))
+        for codes in sides:
+            add_hash(value, codes.astype(np.int64).view(np.uint64) if names is None else table[codes])
+    return value
 
 
 def sums(pairs: Coded) -> list[str]:

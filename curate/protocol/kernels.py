@@ -52,12 +52,7 @@ def text_hashes(offsets, data):
 
 
 @njit(cache=True, nogil=True)
-def pair_hashes(columns):
-    """A 64-bit hash of each row of `(columns, n)` uint64."""
-    out = np.zeros(columns.shape[1], dtype=np.uint64)
-    for k in range(columns.shape[1]):
-        value = np.uint64(0)
-        for c in range(columns.shape[0]):
-            value = mix(value + columns[c, k] + np.uint64(0x9E3779B97F4A7C15))
-        out[k] = value
-    return out
+def add_hash(value, column):
+    """Mix a column `(n,)` uint64 into the hashes `(n,)`, in place."""
+    for k in range(len(value)):
+        value[k] = mix(value[k] + column[k] + np.uint64(0x9E3779B97F4A7C15))

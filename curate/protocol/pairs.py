@@ -13,6 +13,7 @@ from curate.core import columns as col
 from curate.core.files import file_digest
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, report
+from curate.protocol.blocks import Block
 from curate.protocol.capped import Caps
 from curate.protocol.certificate import certificate
 from curate.protocol.draw import draw_block
@@ -21,7 +22,7 @@ from curate.protocol.given import copy_codes, matched_codes, training_overlap
 from curate.protocol.hard import hardest
 from curate.protocol.params import QUALITY, ProtocolParams
 from curate.protocol.population import Population, population
-from curate.protocol.table import COLUMNS, Coded
+from curate.protocol.table import COLUMNS, Coded, used
 
 
 def _needs(params: ProtocolParams) -> tuple[str, ...]:
@@ -86,45 +87,44 @@ def draw(
 ) -> Coded:
     """The pairs of a plan, in order of groups, fold, genuine first, random before hard, then ids; a's id below b's."""
     caps = Caps(images, params) if params.capped else None
-    parts: list[tuple[np.ndarray, np.ndarray, bool, bool]] = []
-    impostors: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+    parts: dict[tuple[int, int, int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
     for block, quota in plan.blocks:
-        a, b = draw_block(block, quota, params, rng, caps)
-        parts.append((a, b, block.kind == "genuine", False))
-        if block.kind == "impostor":
-            impostors.setdefault((block.group, block.fold), []).append((a, b))
+        kind = 0 if block.kind == "genuine" else 1
+        parts.setdefault((block.group, block.other, block.fold, kind), []).append(
+            draw_block(block, quota, params, rng, caps)
+        )
     if plan.hard:
-        from curate.protocol.blocks import Block
-
         vectors = features["embedding"][images.row]
+        none = np.zeros(0, dtype=np.int64)
         for (group, fold), quota in plan.hard.items():
-            block = Block(images, "impostor", group, fold, images.places(group, fold))
-            none = (np.zeros(0, dtype=np.int64),) * 2
-            a, b = hardest(block, quota, vectors, impostors.get((group, fold), [none])[0], caps)
-            parts.append((a, b, False, True))
-    a = np.concatenate([part[0] for part in parts] or [np.zeros(0, dtype=np.int64)])
-    b = np.concatenate([part[1] for part in parts] or [np.zeros(0, dtype=np.int64)])
-    genuine, hard = (
-        np.repeat(np.array([part[at] for part in parts], dtype=bool), [len(part[0]) for part in parts]) for at in (2, 3)
-    )
-    return _coded(manifest, images, a, b, genuine, hard)
+            block = Block(images, "impostor", group, group, fold, images.places(group, fold))
+            taken = parts.get((group, group, fold, 1), [(none, none)])[0]
+            parts[group, group, fold, 2] = [hardest(block, quota, vectors, taken, caps)]
+    return _coded(manifest, images, parts)
 
 
 def _coded(
-    manifest: Manifest, images: Population, a: np.ndarray, b: np.ndarray, genuine: np.ndarray, hard: np.ndarray
+    manifest: Manifest, images: Population, parts: dict[tuple[int, int, int, int], list[tuple[np.ndarray, np.ndarray]]]
 ) -> Coded:
-    swap = images.row[a] > images.row[b]
-    a, b = np.where(swap, b, a), np.where(swap, a, b)
-    low, high = np.minimum(images.group[a], images.group[b]), np.maximum(images.group[a], images.group[b])
-    # One number says the order of groups, fold and kind; pairs within sort by their rows.
-    block = ((low * len(images.groups) + high) * images.folds + images.fold[a]) * 4 + ~genuine * 2 + hard
-    order = np.lexsort((images.row[a] * max(len(manifest), 1) + images.row[b], block))
-    a, b = a[order], b[order]
-    names = manifest.frame[col.IDENTITY].cat.categories
-
+    keys = sorted(parts)
+    size = max(len(manifest), 1)
+    ends = []
+    for key in keys:
+        drawn = parts.pop(key)
+        a, b = (images.row[np.concatenate([part[side] for part in drawn])] for side in (0, 1))
+        # One number for a pair sorts faster than two columns.
+        ends.append(np.sort(np.minimum(a, b) * size + np.maximum(a, b)))
+    rows = [len(part) for part in ends]
+    a, b = np.divmod(np.concatenate([*ends, np.zeros(0, dtype=np.int64)]), size)
+    ends.clear()
+    group = np.full(len(manifest), -1, dtype=np.int32)
+    group[images.row] = images.group
+    identity = manifest.codes(col.IDENTITY).astype(np.int32)
+    fold, kind = (np.repeat(np.array([key[at] for key in keys], dtype=np.int64), rows) for at in (2, 3))
+    names = pa.array(manifest.frame[col.IDENTITY].cat.categories, pa.large_string())
     return Coded(
-        images.row[a], images.row[b], images.identity[a], images.identity[b], images.group[a], images.group[b],
-        images.fold[a], genuine[order], hard[order], manifest.ids, pa.array(names, pa.large_string()), images.groups,
+        a, b, identity[a], identity[b], group[a], group[b], fold.astype(np.int32), kind == 0, kind == 2, manifest.ids,
+        names, images.groups,
     )  # fmt: skip
 
 
@@ -168,9 +168,9 @@ def population_stated(params: ProtocolParams) -> str:
 
 
 def _trained(pairs: Coded, params: ProtocolParams, document: dict[str, Any]) -> pd.DataFrame:
-    used_images = np.unique(np.concatenate([pairs.image_a, pairs.image_b]))
-    used_people = np.unique(np.concatenate([pairs.identity_a, pairs.identity_b]))
-    table = training_overlap(pairs.identities.take(used_people), pairs.images.take(used_images), params.training)
+    people = pairs.identities.take(np.flatnonzero(used(len(pairs.identities), pairs.identity_a, pairs.identity_b)))
+    photos = pairs.images.take(np.flatnonzero(used(len(pairs.images), pairs.image_a, pairs.image_b)))
+    table = training_overlap(people, photos, params.training)
     counts = {kind: int((table["kind"] == kind).sum()) for kind in ("identity", "image")}
     document["training"] = {
         "table": file_digest(params.training), "identities_shared": counts["identity"],

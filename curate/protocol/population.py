@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,16 +35,22 @@ class Population:
 
     def places(self, group: int, fold: int, stratum: int | None = None) -> np.ndarray:
         """Where the images of one group's fold stand, all of them or those of one stratum: ascending."""
-        key = self.group * self.folds + self.fold
-        start, stop = np.searchsorted(key, [group * self.folds + fold, group * self.folds + fold + 1])
+        start, stop = self._ends[group * self.folds + fold : group * self.folds + fold + 2].tolist()
         if stratum is None or len(self.strata) == 1:
             return np.arange(start, stop)
         return start + np.flatnonzero(self.stratum[start:stop] == stratum)
 
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """Where each fold of each group begins, and the end of the last."""
+        key = self.group * self.folds + self.fold
+        return np.searchsorted(key, np.arange(len(self.groups) * self.folds + 1))
+
     def count(self, group: int) -> tuple[int, int]:
         """The images and the identities of a group."""
-        here = self.group == group
-        return int(np.count_nonzero(here)), len(np.unique(self.identity[here]))
+        start, stop = self._ends[[group * self.folds, (group + 1) * self.folds]].tolist()
+        # In order of identity within each fold, and each identity in one fold.
+        return stop - start, int(np.count_nonzero(np.diff(self.identity[start:stop]))) + (stop > start)
 
 
 def population(
@@ -84,7 +91,9 @@ def population(
     rows = rows[at_home]
     fold_of = _deal(identity[rows], home, folds, rng)
     fold = fold_of[identity[rows]] if len(rows) else rows
-    order = np.lexsort((rows, identity[rows], fold, group[rows]))
+    # One number for all three; rows ascend already, and the sort is stable.
+    key = (group[rows] * folds + fold) * (int(identity.max(initial=-1)) + 1) + identity[rows]
+    order = np.argsort(key, kind="stable")
     rows = rows[order]
     return Population(rows, group[rows], fold[order], identity[rows], stratum[rows], copy[rows],
                       tuple(map(str, cell.categories)), strata, folds, left_out)  # fmt: skip

@@ -65,7 +65,8 @@ def _redrawn(
             fresh = rng.integers(0, sizes[which]) + start[which]
         if refuse is not None:
             fresh = fresh[~refuse(fresh)]
-        taken = np.unique(np.concatenate([taken, fresh]))
+        taken = np.sort(np.concatenate([taken, fresh]))  # faster than numpy.unique, which hashes first
+        taken = taken[np.r_[True, taken[1:] != taken[:-1]]] if len(taken) else taken
         ends = np.searchsorted(taken, np.stack([start, start + sizes]))
         need = counts - (ends[1] - ends[0])
     return taken

@@ -65,12 +65,20 @@ class Coded:
         return _categorical(codes, pa.array(self.groups, pa.large_string()))
 
 
+def used(size: int, *codes: np.ndarray) -> np.ndarray:
+    """Mask `(size,)` of the codes that occur in any of several arrays; -1 is none."""
+    mask = np.zeros(size + 1, dtype=bool)
+    for part in codes:
+        mask[part] = True
+    return mask[:-1]
+
+
 def _categorical(codes: np.ndarray, names: pa.Array) -> pd.Categorical:
     """The names that occur, in order of their codes."""
-    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)))
+    there = np.flatnonzero(used(len(names), codes))
     renumber = np.full(len(names) + 1, -1, dtype=np.int64)
-    renumber[used] = np.arange(len(used))
-    categories = pd.Index(names.take(pa.array(used)).to_pylist(), dtype="str")
+    renumber[there] = np.arange(len(there))
+    categories = pd.Index(names.take(pa.array(there)).to_pylist(), dtype="str")
     return pd.Categorical.from_codes(renumber[codes], categories=categories)
 
 
