@@ -59,6 +59,13 @@ def _scalar(kind: Any, raw: Any) -> Any:
     return np.frombuffer(raw, dtype=kind.real())[0].item()
 
 
+def _no_bytes(*arguments: Any) -> bytes:
+    """What Python 3 writes for no bytes in the oldest pickles."""
+    if arguments:
+        raise pickle.UnpicklingError("bytes made of something")
+    return b""
+
+
 def _latin(text: Any, encoding: Any = "latin1") -> bytes:
     """What Python 3 writes for bytes in old pickles."""
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
@@ -70,6 +77,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
     **{(f"numpy.{part}.multiarray", "_reconstruct"): _Array for part in ("core", "_core")},
     **{(f"numpy.{part}.multiarray", "scalar"): _scalar for part in ("core", "_core")},
     ("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _latin,
+    ("__builtin__", "bytes"): _no_bytes,
 }  # fmt: skip
 
 

@@ -103,7 +103,9 @@ def _homes(identity: np.ndarray, group: np.ndarray) -> np.ndarray:
     """For each identity code the group where it has most images, -1 for none."""
     home = np.full(int(identity.max(initial=-1)) + 1, -1, dtype=np.int64)
     groups = int(group.max(initial=-1)) + 1
-    keys, counts = np.unique(identity * groups + group, return_counts=True)
+    keys = np.sort(identity * groups + group)  # faster than numpy.unique, which hashes first
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else keys
+    keys, counts = keys[first], np.diff(np.r_[first, len(keys)])
     if len(keys):
         who, where = keys // groups, keys % groups
         order = np.lexsort((where, -counts, who))

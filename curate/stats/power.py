@@ -91,7 +91,8 @@ def needed(rate: float, errors: float = THREE, correlation: float = 0.01, identi
     people = least if identities is None else identities
     rest = 1 - 2 * correlation * wanted / max(people, 1)
     pairs = float(np.ceil(wanted * (1 - correlation) / rest - 1e-6)) if rest > 0 else float("inf")
-    return Needed(wanted, max(least, 2), max(pairs, 1.0))
+    # Fewer pairs than half the identities need share none: those count in full.
+    return Needed(wanted, max(least, 2), max(pairs, float(np.ceil(wanted - 1e-6))))
 
 
 def stated(rate: float, n_eff: float) -> str:
