@@ -119,13 +119,15 @@ def power(
     rate: Annotated[float | None, typer.Option("--rate", help="A wanted FMR: what does it need?")] = None,
     identities: Annotated[int | None, typer.Option("--identities", min=2, help="How many there are.")] = None,
     correlation: Annotated[
-        float, typer.Option("--correlation", min=0, max=1, help="Of comparisons that share identities.")
-    ] = 0.01,
+        float | None, typer.Option("--correlation", min=0, max=1, help="Of impostor pairs that share identities; 0.01.")
+    ] = None,
 ) -> None:
     """Tell the smallest FMR that a protocol can show, or the pairs and identities that a wanted one needs."""
     from curate.recipe.verbs.protocol import power_table
+    from curate.stats.power import IMPOSTOR
 
-    table = power_table(run, rate, identities, correlation)
+    assumed = IMPOSTOR if correlation is None else correlation
+    table = power_table(run, rate, identities, assumed)
     columns = list(table.columns)
     shown = Table(box=None, pad_edge=False)
     for name in columns:
@@ -134,6 +136,6 @@ def power(
         shown.add_row(*map(plain, row))
     console.print(shown)
     console.print(
-        f"Errors of comparisons that share identities are taken to be correlated: {correlation:g} of the worst case, "
+        f"Errors of comparisons that share identities are taken to be correlated: {assumed:g} of the worst case, "
         "in which they depend on the identities alone.", highlight=False,
     )  # fmt: skip

@@ -12,24 +12,26 @@ import pyarrow as pa
 from curate.core import columns as col
 from curate.core.manifest import Manifest
 from curate.protocol.table import Coded, used
-from curate.stats.power import THIRTY, effective, smallest_rate
+from curate.stats.power import GENUINE, IMPOSTOR, THIRTY, effective, smallest_rate
 
 #: Pairs whose sums stand together in the certificate.
 SECTION = 4096
 
 
-def certificate(pairs: Coded, correlation: float = 0.01) -> dict[str, Any]:
+def certificate(pairs: Coded, correlation: float = IMPOSTOR) -> dict[str, Any]:
     """What a table of pairs is: a JSON value.
 
     checks: no pair twice (in either order), none of an image with itself, `genuine` true exactly where the identities
     agree, no image under two identities, no identity in two groups or two folds. groups: see `described`. fingerprint:
     SHA-256 of the values in order. sections: sums of 64-bit hashes of the pairs, which name a changed one (`sums`).
-    correlation: assumed of comparisons that share identities, for the effective numbers.
+    correlation: assumed of impostor comparisons that share identities, for the effective numbers; that of genuine ones
+    is `stats.power.GENUINE`.
     """
     checks = check(pairs)
     return {
         "pairs": len(pairs), "groups": described(pairs, correlation), "checks": checks, "valid": all(checks.values()),
         "fingerprint": fingerprint(pairs), "section": SECTION, "sections": sums(pairs), "correlation": correlation,
+        "genuine_correlation": GENUINE,
     }  # fmt: skip
 
 
@@ -130,7 +132,7 @@ def _figures(pairs: Coded, rows: np.ndarray, correlation: float) -> dict[str, An
         own, other = pairs.identity_a[rows][mask], pairs.identity_b[rows][mask]
         counts = np.bincount((own if kind == "genuine" else np.concatenate([own, other])) + 1)[1:]
         total = int(np.count_nonzero(mask))
-        eff[kind] = effective(counts, total, kind == "impostor", correlation)
+        eff[kind] = effective(counts, total, kind == "impostor", correlation if kind == "impostor" else GENUINE)
         square = float((counts.astype(np.float64) ** 2).sum())
         concentration[kind] = {
             "largest_share": round(float(counts.max(initial=0) / max(total, 1)), 6),

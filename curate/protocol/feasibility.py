@@ -38,7 +38,8 @@ def feasibility(images: Population, params: ProtocolParams) -> Plan:
 
     The table has a row for each group (for pairs across groups: each two groups) and kind: asked; held: pairs in its
     folds (under caps: no more than that); possible: the sum over folds of the smaller of the fold's equal quota and its
-    pairs; taken; identities and images of the group.
+    pairs; taken; copies: pairs left out since both images are copies of one photograph; identities and images of the
+    group.
     """
     table, plan, hard = [], [], {}
     asked = params.asked()
@@ -61,14 +62,15 @@ def feasibility(images: Population, params: ProtocolParams) -> Plan:
             for fold in range(images.folds):
                 parts = share(int(taken[t, fold]), room[t, fold], weights[fold])
                 plan += [(block, int(n)) for block, n in zip(blocks[t][fold], parts, strict=True) if n]
-            table.append(_row(images, kind, g, h, wanted, room[t].sum(axis=1), taken[t]))
+            copies = sum(block.space.size - block.free for fold in blocks[t] for block in fold)
+            table.append(_row(images, kind, g, h, wanted, room[t].sum(axis=1), taken[t], copies))
         if kind == "impostor" and asked["hard"]:
             left = free.sum(axis=2) - taken
             more = _per_fold(left, asked["hard"], params)
             for t, (g, h) in enumerate(targets):
                 hard |= {(g, fold): int(more[t, fold]) for fold in range(images.folds)}
-                table.append(_row(images, "hard", g, h, asked["hard"], left[t], more[t]))
-    columns = ["group", "kind", "asked", "possible", "held", "taken", "identities", "images"]
+                table.append(_row(images, "hard", g, h, asked["hard"], left[t], more[t], 0))
+    columns = ["group", "kind", "asked", "possible", "held", "taken", "copies", "identities", "images"]
     return Plan(plan, hard, pd.DataFrame(table, columns=columns))
 
 
@@ -114,13 +116,20 @@ def _bound(block: Block, params: ProtocolParams) -> int:
 
 
 def _row(
-    images: Population, kind: str, group: int, other: int, asked: int, held: np.ndarray, taken: np.ndarray
+    images: Population,
+    kind: str,
+    group: int,
+    other: int,
+    asked: int,
+    held: np.ndarray,
+    taken: np.ndarray,
+    copies: int,
 ) -> tuple:
     name = images.groups[group] if group == other else f"{images.groups[group]} with {images.groups[other]}"
     possible = int(np.minimum(quotas(asked, images.folds), held).sum())
     counts = [images.count(code) for code in {group, other}]
     photos, people = (sum(part) for part in zip(*counts, strict=True))
-    return name, kind, asked, possible, int(held.sum()), int(taken.sum()), people, photos
+    return name, kind, asked, possible, int(held.sum()), int(taken.sum()), int(copies), people, photos
 
 
 def refuse_shortage(plan: Plan, images: Population, params: ProtocolParams) -> None:

@@ -47,7 +47,7 @@ def verification_protocol(
     pairs = draw(manifest, images, plan, features, params, rng)
     refuse_capped(plan.table, pairs, params)
     document = certificate(pairs, params.correlation)
-    document |= _stated(images, params)
+    document |= _stated(images, plan, params)
     tables = {"pairs": pairs.frame(), "feasibility": plan.table}
     if params.training is not None:
         tables["training_overlap"] = _trained(pairs, params, document)
@@ -128,7 +128,7 @@ def _coded(
     )  # fmt: skip
 
 
-def _stated(images: Population, params: ProtocolParams) -> dict[str, Any]:
+def _stated(images: Population, plan: Plan, params: ProtocolParams) -> dict[str, Any]:
     """What was asked, what the pairs are uniform over, and what was left out."""
     copies = images.copy[images.copy >= 0]
     return {
@@ -138,6 +138,7 @@ def _stated(images: Population, params: ProtocolParams) -> dict[str, Any]:
         "left_out": images.left_out,
         "duplicates": None if params.duplicates is None else {
             "table": file_digest(params.duplicates),
+            "pairs_left_out": {kind: int(part["copies"].sum()) for kind, part in plan.table.groupby("kind")},
             "images_with_copies": int((np.bincount(copies)[copies] > 1).sum()) if len(copies) else 0,
         },
     }  # fmt: skip
@@ -195,6 +196,8 @@ def _notes(document: dict[str, Any], table: pd.DataFrame, images: int, params: P
                 f"about {row['n_eff']['impostor']:,.0f} (correlation {params.correlation:g} assumed; at worst "
                 f"{row['n_eff_worst']['impostor']:,.0f}): an FMR below {row['smallest_fmr']:.2g} can't be shown."
             )
+        if len(row["pairs_per_fold"]) < params.folds:
+            yield f"{row['group']}: only {len(row['pairs_per_fold'])} of {params.folds} folds have pairs."
     if (training := document.get("training")) and not training["none_shared"]:
         yield (f"{training['identities_shared']:,} identities and {training['images_shared']:,} images of the pairs "
                "are in the training manifest too: see training_overlap.")  # fmt: skip

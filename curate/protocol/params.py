@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from curate.core import columns as col
 from curate.core.shapes import StrictParams
+from curate.stats.power import IMPOSTOR
 
 #: The name in `match` that means the feature `quality`, which comes from pixels.
 QUALITY = "quality"
@@ -31,7 +32,7 @@ class ProtocolParams(StrictParams):
     match: tuple[str, ...] = ()  # `quality`, or columns, whose values are spread alike over the groups' pairs
     duplicates: Path | None = None  # the `pairs.parquet` of duplicates: two copies are never compared
     training: Path | None = None  # a manifest that was trained on: what it shares with the pairs is listed
-    correlation: Annotated[float, Field(ge=0, le=1)] = 0.01  # of comparisons that share identities: for N_eff
+    correlation: Annotated[float, Field(ge=0, le=1)] = IMPOSTOR  # of impostor pairs that share identities: for N_eff
     allow_fewer: bool = False  # take what there is where a group is too small
     equal: bool = False  # and then equally much of each group
     folder: Literal["protocol", "."] = "protocol"  # where in the run folder the tables go

@@ -4,7 +4,8 @@ Before there are scores nothing can be estimated from them, so that the dependen
 identity is assumed. Errors of two comparisons that share an identity are correlated: fully (1) at worst where they
 share both identities (or are genuine and of one identity); at most 1/2 where they share one of two, since for any
 symmetric function of two independent persons Hoeffding's first component is at most half of the variance (Hoeffding
-1948, section 5). `correlation` scales between none (0) and that worst case (1).
+1948, section 5). `correlation` scales between none (0) and that worst case (1). What it is differs between models and
+sets of images, so that it is always said; the defaults are what was seen on one of them (see docs/protocol.md).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from curate.stats.intervals import wilson
 #: Errors that must be expected: to bound a rate by its observation of none (95%, the rule of three; Hanley and
 #: Lippman-Hand 1983), and to know it within 30% (90%, the rule of thirty; Doddington et al. 2000).
 THREE, THIRTY = 3.0, 30.0
+#: The correlations assumed of impostor and of genuine comparisons unless others are given.
+IMPOSTOR, GENUINE = 0.01, 0.1
 
 
 class Effective(NamedTuple):
@@ -73,7 +76,7 @@ class Needed(NamedTuple):
     pairs: float
 
 
-def needed(rate: float, errors: float = THREE, correlation: float = 0.01, identities: int | None = None) -> Needed:
+def needed(rate: float, errors: float = THREE, correlation: float = IMPOSTOR, identities: int | None = None) -> Needed:
     """The impostor comparisons that a rate needs, spread evenly over their identities.
 
     rate: in (0, 1]. errors: 3 to bound it, 30 to measure it. identities: how many there are; default: the fewest that
