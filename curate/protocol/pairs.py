@@ -36,7 +36,8 @@ def verification_protocol(
     """Draw fixed genuine and impostor pairs per group, in folds that share no identity.
 
     Tables: `protocol/pairs` (columns of `table.COLUMNS`, in order of groups, fold, kind and ids),
-    `protocol/feasibility` (see `feasibility`), and where a training manifest is named `protocol/training_overlap`.
+    `protocol/feasibility` (see `feasibility`), `protocol/groups` (the certificate's figures of each group), and where a
+    training manifest is named `protocol/training_overlap`.
     Document: `protocol/certificate`. With `folder: .` they lie in the run folder itself.
     Raises InputError, listing all groups, where a group can't give what is asked and `allow_fewer` is not set.
     """
@@ -48,19 +49,26 @@ def verification_protocol(
     refuse_capped(plan.table, pairs, params)
     document = certificate(pairs, params.correlation)
     document |= _stated(images, plan, params)
-    tables = {"pairs": pairs.frame(), "feasibility": plan.table}
+    tables = {"pairs": pairs.frame(), "feasibility": plan.table, "groups": _groups(document)}
     if params.training is not None:
         tables["training_overlap"] = _trained(pairs, params, document)
     within = "" if params.folder == "." else f"{params.folder}/"
     return Report(
         tables={f"{within}{name}": table for name, table in tables.items()},
-        figures=(Figure("table", f"{within}feasibility", "Pairs asked and possible, per group"),),
+        figures=(
+            Figure("table", f"{within}feasibility", "Pairs asked and possible, per group"),
+            Figure("table", f"{within}groups", "What each group's pairs can show", {"formats": _FORMATS}),
+        ),
         summary={
             "pairs": len(pairs),
             "genuine": int(pairs.genuine.sum()),
             "groups": sum(row["group"] in images.groups for row in document["groups"]),
             "folds": params.folds,
-            "smallest FMR": {row["group"]: row["smallest_fmr"] for row in document["groups"] if row["impostor"]},
+            "smallest FMR": {
+                row["group"]: row["smallest_fmr"]
+                for row in document["groups"]
+                if row["impostor"] and row["group"] in images.groups
+            },
             "fingerprint": document["fingerprint"],
         },
         notes=tuple(_notes(document, plan.table, len(images.row), params)),
@@ -126,6 +134,26 @@ def _coded(
         a, b, identity[a], identity[b], group[a], group[b], fold.astype(np.int32), kind == 0, kind == 2, manifest.ids,
         names, images.groups,
     )  # fmt: skip
+
+
+_FORMATS = {"largest_share": ".2%", "n_eff": ",.0f", "n_eff_worst": ",.0f", "smallest_fmr": ".2g"}
+
+
+def _groups(document: dict[str, Any]) -> pd.DataFrame:
+    """A row for each group and kind of pairs, with what the certificate says of them."""
+    rows = [
+        {
+            "group": group["group"], "kind": kind, "pairs": group[kind],
+            "largest_share": group["concentration"][kind]["largest_share"], "n_eff": group["n_eff"][kind],
+            "n_eff_worst": group["n_eff_worst"][kind],
+            "smallest_fmr": group["smallest_fmr"] if kind == "impostor" else None,
+        }
+        for group in document["groups"]
+        for kind in ("genuine", "impostor")
+        if group[kind]
+    ]  # fmt: skip
+    columns = ["group", "kind", "pairs", *_FORMATS]
+    return pd.DataFrame(rows, columns=columns).astype({"group": "str", "kind": "str"})
 
 
 def _stated(images: Population, plan: Plan, params: ProtocolParams) -> dict[str, Any]:

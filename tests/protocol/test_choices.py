@@ -79,6 +79,38 @@ def test_over_images_every_pair_is_equally_likely(genuine, each):
     assert_uniform([counts[pair] for pair in listed], each, 500)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 5), min_size=4, max_size=9), st.integers(1, 2), st.integers(1, 12), st.booleans())
+def test_in_any_small_manifest_every_pair_of_a_fold_is_equally_likely(counts, folds, wanted, genuine):
+    manifest = faces(counts, groups=1)
+    params = ProtocolParams(split=None, folds=folds, pairs_per_group=wanted, genuine=float(genuine), allow_fewer=True)
+    images = population(manifest, (), folds, None, np.random.default_rng(0))
+    plan = feasibility(images, params)
+    runs = 250
+    found: Counter = Counter()
+    for seed in range(runs):
+        pairs = draw(manifest, images, plan, Features(), params, np.random.default_rng(seed))
+        assert len(set(zip(pairs.image_a, pairs.image_b, strict=True))) == len(pairs)
+        found.update(zip(pairs.image_a.tolist(), pairs.image_b.tolist(), strict=True))
+    for block, quota in plan.blocks:
+        rows, who = images.row[block.left], images.identity[block.left]
+        every = [
+            (min(a, b), max(a, b))
+            for (a, i), (b, j) in combinations(zip(rows.tolist(), who.tolist(), strict=True), 2)
+            if (i == j) == genuine
+        ]
+        seen = np.array([found.pop(pair, 0) for pair in every])
+        assert seen.sum() == runs * quota
+        if quota == len(every):
+            assert (seen == runs).all()
+        else:
+            expected = runs * quota / len(every)
+            statistic = ((seen - expected) ** 2 / expected).sum() / (1 - quota / len(every))
+            scale = (len(every) - 1) / len(every)
+            assert stats.chi2(len(every) - 1).sf(statistic * scale) > 1e-6  # 25 manifests, two folds each
+    assert not found  # nothing else was ever drawn
+
+
 def test_with_copies_every_other_pair_is_equally_likely(tmp_path):
     manifest = faces([4, 5, 3], groups=1)
     path = copies(tmp_path, ("p0000/000.jpg", "p0000/001.jpg"), ("p0000/001.jpg", "p0000/002.jpg"),

@@ -15,6 +15,8 @@ from curate.core.errors import InputError
 from curate.core.files import read_json, read_table, write_json, write_table
 from curate.protocol.table import coded
 from curate.recipe.execute import LocalExecutor
+from curate.recipe.run import run_recipe
+from curate.recipe.schema import make_recipe
 from curate.recipe.verbs import run_protocol
 from curate.recipe.verbs.protocol import power_table, verify
 from tests.protocol.conftest import make_faces
@@ -141,6 +143,22 @@ def test_another_table_of_copies_is_noticed(source: Path, tmp_path: Path):
     write_table(path, pd.DataFrame({"image_id_a": ["p0000/000.jpg"], "image_id_b": ["p0000/002.jpg"]}, dtype="str"))
     assert set(failing(tmp_path / "run")) == {"duplicates_as_certified"}
     assert [done.cached for done in run(source, tmp_path / "run", duplicates=path).steps] == [True, False]
+
+
+def test_a_recipe_keeps_its_protocol_in_a_folder_of_its_own(source: Path, tmp_path: Path):
+    raw = {
+        "name": "small", "source": {"kind": "table", "path": str(source)}, "labels": ["gender"],
+        "steps": [{"holdout": {"fraction": 0.5}}, {"verification_protocol": {"folds": 2, "pairs_per_group": 40}}],
+    }  # fmt: skip
+    with LocalExecutor(1) as executor:
+        run_recipe(make_recipe(raw), tmp_path / "run", executor=executor)
+    assert not (tmp_path / "run" / "pairs.parquet").exists()
+    assert failing(tmp_path / "run") == {}
+    assert "drawn_again_alike" in {finding.check for finding in verify(tmp_path / "run")}
+    path = tmp_path / "run" / "protocol" / "pairs.parquet"
+    table = read_table(path)
+    write_table(path, table.assign(genuine=~table["genuine"]))
+    assert "genuine_as_identities" in failing(tmp_path / "run")
 
 
 def test_power_says_what_the_protocol_shows(made: Path):

@@ -130,6 +130,7 @@ def _what_it_shows(pairs: Coded, rate: float | None, correlation: float) -> pd.D
         }  # fmt: skip
         if rate is not None:
             row[f"FMR of {rate:g}"] = stated(rate, n_eff)
-            row["95% interval's width"] = f"{interval_width(rate, n_eff):.2g}" if n_eff else "1"
+            supported = n_eff and rate >= smallest_rate(n_eff)
+            row["95% interval's width"] = f"{interval_width(rate, n_eff):.2g}" if supported else "-"
         rows.append(row)
     return pd.DataFrame(rows)
