@@ -1,31 +1,38 @@
-"""Sources to manifests: a folder, a table, or faces drawn on the spot."""
+"""Sources to manifests: a folder, a table, lists of images, or faces drawn on the spot."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from curate.collect import folder, synthetic, table
+from curate.collect import folder, lists, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
 
 #: Every kind of source, by its name in a recipe.
 SOURCES: dict[str, Source] = {
-    source.kind: source for source in (folder.SOURCE, table.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
+    source.kind: source
+    for source in (folder.SOURCE, table.SOURCE, lists.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
 }
 
-_RECOGNISED = "a folder (identity/image.jpg), a manifest (.parquet or .csv), or the word 'synthetic'"
+_RECOGNISED = (
+    "a folder (identity/image.jpg), a manifest (.parquet or .csv), "
+    "lists of identity/file lines (.txt, or a folder of them), or the word 'synthetic'"
+)
 
 
 def recognise(text: str) -> StrictParams:
     """The parameters of the source that a plain word or path means.
 
-    A folder is read as `identity/image`, `.csv` and `.parquet` as a table, and the word `synthetic` as the drawn
+    A folder is read as `identity/image`, one without folders that holds lists of images as these, `.csv` and `.parquet`
+    as a table, a `.txt` of `identity/file` lines as a list, and the word `synthetic` as the drawn
     faces (a folder of that name is meant by `./synthetic`). Raises InputError for anything else.
     """
     if text == "synthetic":
         return synthetic.SyntheticParams()
     path = Path(text).expanduser()
+    if lists.is_list(path) or (path.is_dir() and lists.only_lists(path)):
+        return lists.ListsParams(path=path)
     if path.is_dir():
         return folder.FolderParams(root=path)
     if path.suffix.lower() in (".csv", ".parquet"):
