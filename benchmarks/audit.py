@@ -1,4 +1,4 @@
-"""The audit of all pairs against a bare matmul and scikit-learn, ratios of one run: `python -m benchmarks.audit --json`.
+"""The audit against a bare matmul and scikit-learn, ratios of one run: `python -m benchmarks.audit --json`.
 
 Each section is a function of the chosen options that returns figures by name; `--only` runs some of them. Vectors lie
 in a file, as a user's do, and workers are started before the clock. `--only memory --vectors 245000` is the whole audit
@@ -61,7 +61,8 @@ def matmul(chosen: argparse.Namespace) -> dict[str, Any]:
         write_vectors(path, n)
         faces = mapped_faces(path)
         screen = Screen.of(faces)
-        scan(mapped_faces(path, 17_000), screen, screen.least(0.9), executor)  # compiles, and starts the workers
+        few = mapped_faces(path, 17_000)
+        scan(few, Screen.of(few, screen.halves), screen.least(0.9), executor)  # compiles, and starts the workers
         found: list[Any] = []
         matrix = np.array(np.load(path, mmap_mode="r"))
         ours, bare = [], []
@@ -74,7 +75,8 @@ def matmul(chosen: argparse.Namespace) -> dict[str, Any]:
             with threadpool_limits(chosen.workers):
                 bare.append(min(_bare(matrix, block) for block in (1024, 8192)))
     return {
-        "images": n, "size": SIZE, "comparisons": int(comparisons), "screen": "bfloat16" if screen.halves else "float32",
+        "images": n, "size": SIZE, "comparisons": int(comparisons),
+        "screen": "bfloat16" if screen.halves else "float32",
         "screen_error": screen.error, "impostors_scored_again": len(found[0].score),
         "comparisons_per_second": comparisons / min(ours), "bare_float32_matmul_comparisons_per_second": 1 / min(bare),
         "to_bare_matmul": 1 / min(ours) * comparisons * min(bare), "to_bare_matmul_goal": 2.0,
@@ -138,8 +140,8 @@ def scikit_learn(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def intervals(chosen: argparse.Namespace) -> dict[str, Any]:
     """Intervals of every two groups, and the fairness pack of 1,000 bootstrap draws, at 10^9 comparisons."""
-    from curate.audit.fair import fairness_pack
     from curate.audit.face_pairs import FacePairs
+    from curate.audit.fair import fairness_pack
     from curate.audit.rates import Cut, cells_of, rates_table, threshold_of
     from curate.audit.source import Target
     from curate.recipe.execute import LocalExecutor
@@ -185,7 +187,8 @@ def memory(chosen: argparse.Namespace) -> dict[str, Any]:
         comparisons = n * (n - 1) // 2
         figures |= {
             f"memory_{n}_comparisons": comparisons, f"memory_{n}_seconds": cost.seconds,
-            f"memory_{n}_comparisons_per_second": comparisons / cost.seconds, f"memory_{n}_peak_gib": cost.peak_bytes / 2**30,
+            f"memory_{n}_comparisons_per_second": comparisons / cost.seconds,
+            f"memory_{n}_peak_gib": cost.peak_bytes / 2**30,
         }  # fmt: skip
     return {**figures, "memory_goal_gib": 3.0}
 

@@ -85,7 +85,7 @@ class FacePairs:
         places = np.unique(np.linspace(0, len(self.faces) - 1, _SAMPLE).astype(np.int64))
         faces = self.faces
         few = Faces(faces.vectors.take(places), faces.identity[places], faces.group[places], faces.groups, places)
-        counts = scan(few, self.screen, BINS, self._executor).counts
+        counts = scan(few, self.screen._replace(scale=self.screen.scale[places]), BINS, self._executor).counts
         bins = [self.screen.least(value) for value in thresholds]
         for target in targets:
             mine = _counts(counts, target.pair)

@@ -61,10 +61,11 @@ class Faces:
         return np.bincount(chosen, minlength=self.people)
 
 
-def directions_of(vectors: StoredVectors) -> Directions:
-    """Read vectors as directions, float32 or float64 rows."""
+def directions_of(vectors: StoredVectors, scale: np.ndarray | None = None) -> Directions:
+    """Read vectors as directions, float32 or float64 rows. scale: one over their lengths, where they are known."""
     rows = vectors.read()
-    return Directions.of(np.ascontiguousarray(rows, np.promote_types(rows.dtype, np.float32)))
+    rows = np.ascontiguousarray(rows, np.promote_types(rows.dtype, np.float32))
+    return Directions.of(rows) if scale is None else Directions(rows, scale)
 
 
 def parts_of(vectors: StoredVectors) -> Iterator[StoredVectors]:
@@ -85,6 +86,11 @@ def acquired(vectors: StoredVectors) -> tuple[np.ndarray, int | None]:
     return present, None
 
 
-def screen_distance(vectors: StoredVectors, halves: bool) -> float:
-    """The largest distance of a unit vector from what a screen sees of it, see `Screened`."""
-    return max((Screened.of(directions_of(part), halves).off for part in parts_of(vectors)), default=0.0)
+def measured(vectors: StoredVectors, halves: bool) -> tuple[np.ndarray, float]:
+    """One over the length of each vector, and the largest distance of a unit vector from what a screen sees of it."""
+    scales, off = [np.zeros(0)], 0.0
+    for part in parts_of(vectors):
+        directions = directions_of(part)
+        scales.append(directions.scale)
+        off = max(off, Screened.of(directions, halves).off)
+    return np.concatenate(scales), off

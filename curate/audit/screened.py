@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curate.audit.faces import Faces, directions_of, screen_distance
+from curate.audit.faces import Faces, directions_of, measured
 from curate.core.errors import InputError
 from curate.core.shapes import Executor
 from curate.core.vectors import StoredVectors
@@ -45,16 +45,23 @@ class Scan(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """Whether codes are of bfloat16 products, and how far a product can be from the cosine."""
+    """How the faces are screened.
+
+    halves: by bfloat16 products, else float32. error: how far a product can be from the cosine. scale: `(M,)`, one over
+    the length of each vector.
+    """
 
     halves: bool
     error: float
+    scale: np.ndarray
 
     @classmethod
-    def of(cls, faces: Faces) -> Screen:
-        """bfloat16 where that pays, else float32; the error is measured on these vectors."""
-        halves = len(faces) * (len(faces) - 1) // 2 >= FEW and halves_pay()
-        return cls(halves, screen_error(screen_distance(faces.vectors, halves), faces.vectors.matrix.shape[1]))
+    def of(cls, faces: Faces, halves: bool | None = None) -> Screen:
+        """In bfloat16 where that pays, unless told; the error is measured on these vectors."""
+        if halves is None:
+            halves = len(faces) * (len(faces) - 1) // 2 >= FEW and halves_pay()
+        scale, off = measured(faces.vectors, halves)
+        return cls(halves, screen_error(off, faces.vectors.matrix.shape[1]), scale)
 
     def highest(self, bin: int) -> float:
         """No score of this bin is higher."""
@@ -80,7 +87,7 @@ def scan(faces: Faces, screen: Screen, least: int, executor: Executor) -> Scan:
     counts = np.zeros((groups, groups, BINS), np.int64)
     parts, total = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))], 0
     for top, across, where, found, left, right, score in executor.map(
-        partial(_scan_block, halves=screen.halves, least=least), _blocks(faces)
+        partial(_scan_block, halves=screen.halves, least=least), _blocks(faces, screen)
     ):
         counts[where[:, 0], where[:, 1], where[:, 2]] += found
         total += len(score)
@@ -121,15 +128,14 @@ def _bin_of() -> np.ndarray:
     return np.where(codes < 0x8000, _HALF + size, _HALF - size).astype(np.uint16)
 
 
-def _blocks(faces: Faces) -> Iterator[tuple]:
+def _blocks(faces: Faces, screen: Screen) -> Iterator[tuple]:
+    def side(part: slice) -> tuple[StoredVectors, np.ndarray, np.ndarray, np.ndarray]:
+        return faces.vectors.take(part), screen.scale[part], faces.identity[part], faces.group[part]
+
     for top in range(0, len(faces), BLOCK):
-        left = _side(faces, slice(top, top + BLOCK))
+        left = side(slice(top, top + BLOCK))
         for across in range(top, len(faces), BLOCK):
-            yield top, across, left, None if across == top else _side(faces, slice(across, across + BLOCK))
-
-
-def _side(faces: Faces, part: slice) -> tuple[StoredVectors, np.ndarray, np.ndarray]:
-    return faces.vectors.take(part), faces.identity[part], faces.group[part]
+            yield top, across, left, None if across == top else side(slice(across, across + BLOCK))
 
 
 def _scan_block(task: tuple, *, halves: bool, least: int) -> tuple:
@@ -138,9 +144,9 @@ def _scan_block(task: tuple, *, halves: bool, least: int) -> tuple:
 
     top, across, rows, columns = task
     diagonal = columns is None
-    (vectors, identity, group), (others, other_identity, other_group) = rows, rows if diagonal else columns
-    one = directions_of(vectors)
-    two = one if diagonal else directions_of(others)
+    (*one, identity, group), (*two, other_identity, other_group) = rows, rows if diagonal else columns
+    one = directions_of(*one)
+    two = one if diagonal else directions_of(*two)
     seen = Screened.of(one, halves).rows
     matcher = Matcher.of(seen, seen if diagonal else Screened.of(two, halves).rows)
     names, row_group = np.unique(group, return_inverse=True)

@@ -69,8 +69,11 @@ class StoredVectors:
 
     def read(self) -> np.ndarray:
         """The vectors, `(N, D)`; zeros where an image has none."""
-        found = np.array(self.matrix[np.maximum(self.rows, 0)]) if len(self.matrix) else np.zeros((len(self), 1))
-        found[self.rows < 0] = 0
+        if not len(self.matrix):
+            return np.zeros((len(self), max(self.matrix.shape[1], 1)), self.matrix.dtype)
+        found = np.take(np.asarray(self.matrix), np.maximum(self.rows, 0), axis=0)
+        if (none := self.rows < 0).any():
+            found[none] = 0
         return found
 
     def __getstate__(self) -> dict[str, Any]:

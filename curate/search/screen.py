@@ -107,7 +107,9 @@ class Matcher:
         """Of the `Screened.rows` of both sides."""
         torch = _torch(rows.shape[1]) if rows.dtype == np.uint16 else None
         if torch is not None:
-            one, two = (torch.from_numpy(np.array(side)).view(torch.bfloat16) for side in (rows, columns))
+            # torch takes no array that can't be written to, as one from another process is.
+            sides = (side if side.flags.writeable else side.copy() for side in (rows, columns))
+            one, two = (torch.from_numpy(side).view(torch.bfloat16) for side in sides)
             return cls(one, two, np.empty(TILE * TILE, np.int16), torch)
         one, two = (_singles(side) for side in (rows, columns))
         return cls(one, two, np.empty(TILE * TILE, np.float32), None)

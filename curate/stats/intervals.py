@@ -178,10 +178,10 @@ def clustered_interval(
     With 10 errors or more: Wilson's interval at n_eff = p (1 - p) / V, at most the number of comparisons (Fogliato et
     al. 2024; Conti and Clemencon 2022 meet the same dependence with a bootstrap), with the quantile of Student's t for
     the clusters that the part of V beyond the binomial one was in effect estimated from (Satterthwaite 1946), 10 at
-    least: where one identity makes most errors n_eff is small already, and the interval wide. With fewer errors, `high` is the one-sided
-    bound of Clopper and Pearson at n_eff and `low` 0. V says little then: n_eff is the smaller of its own and of
-    comparisons / effect, since sharing an identity weighs less the rarer the errors are; without an effect, an
-    identity counts as one comparison at most (n_eff <= identities). No comparisons: a rate of NaN between 0 and 1.
+    least: where one identity makes most errors n_eff is small already, and the interval wide. With fewer errors `high`
+    is the one-sided bound of Clopper and Pearson at n_eff, and `low` 0. V says little then: n_eff is the smaller of its
+    own and of comparisons / effect, since sharing an identity weighs less the rarer the errors are; without an effect,
+    an identity counts as one comparison at most (n_eff <= identities). No comparisons: NaN, between 0 and 1.
     Raises InputError for impossible counts.
     """
     _check(errors, comparisons, confidence)

@@ -7,14 +7,14 @@ import pytest
 
 from curate.audit import face_pairs, screened
 from curate.audit.face_pairs import FacePairs
-from curate.audit.faces import Faces, screen_distance
+from curate.audit.faces import Faces
 from curate.audit.rates import threshold_of
 from curate.audit.screened import BINS, Screen, scan
 from curate.audit.source import Target
 from curate.core.shapes import SerialExecutor
 from curate.core.vectors import unit
 from curate.search.directions import Directions
-from curate.search.screen import Screened, screen_error
+from curate.search.screen import Screened
 from curate.stats.rates import threshold_at
 
 
@@ -51,7 +51,7 @@ def test_the_tail_equals_brute_force(room, halves, n):
     identity, group = groups_of(n)
     vectors = unit(rng.normal(size=(n, 24)) + 0.5).astype(np.float16)
     faces = Faces.of(room.stored(vectors), identity, group, ("f", "m"))
-    screen = Screen(halves, screen_error(screen_distance(faces.vectors, halves), 24))
+    screen = Screen.of(faces, halves)
     for score in (0.999, 0.6, 0.0, -0.001, -1.0) if n < 1000 else (0.9, -0.3):
         found = scan(faces, screen, screen.least(score), SerialExecutor())
         assert found.floor <= max(score, -1.0) or found.floor == -1.0
@@ -119,7 +119,7 @@ def test_a_screen_that_errs_by_its_whole_bound(room, seed, monkeypatch):
 
     monkeypatch.setattr(screened.Matcher, "of", lambda one, two: Worst())
     monkeypatch.setattr(face_pairs, "EVERY", 0)
-    screen = Screen(True, error + 2.0**-23)
+    screen = Screen.of(faces, True)._replace(error=error + 2.0**-23)
     _, _, score, _ = brute_force(room, faces)
     for wanted in (0.9, 0.5, 0.1, -0.2):
         found = scan(faces, screen, screen.least(wanted), SerialExecutor())
@@ -131,7 +131,7 @@ def test_a_screen_that_errs_by_its_whole_bound(room, seed, monkeypatch):
         source.scan([Target(None, rate), Target((0, 0), rate)], [])
         assert threshold_of(source, Target(None, rate)) == threshold_at(score, rate)
     # A bound that is not kept is noticed by this very test: with a smaller one the tail has holes.
-    small = Screen(True, 0.0005)
+    small = screen._replace(error=0.0005)
 
     def check_all():
         for wanted in np.linspace(0.2, 0.95, 40):
