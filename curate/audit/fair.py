@@ -76,7 +76,7 @@ def fairness_pack(
                 match.total, cell.impostors.total, miss.total, cell.genuines.total)]
             for cell, (match, miss) in zip(groups, errors, strict=True)
         ]  # fmt: skip
-        here, drawn = _rates(counts), _drawn(groups, errors, rng, draws)
+        here, drawn = rates_of(counts), _drawn(groups, errors, rng, draws)
         highs = Rates(*_upper(groups, errors, cut, genuine), *here[2:])
         entry: dict[str, Any] = {
             "far_target": _number(cut.target), "threshold": _number(cut.threshold), "alpha": alpha,
@@ -99,7 +99,7 @@ def fairness_pack(
     return pack
 
 
-def _rates(counts: list[list[np.ndarray]]) -> Rates:
+def rates_of(counts: list[list[np.ndarray]]) -> Rates:
     """Of (false matches, impostors, false non-matches, genuines) of each group, `(draws,)` each."""
     wrong, impostors, missed, genuines = (
         np.stack([one[k] for one in counts], axis=-1) if counts else np.zeros((1, 0)) for k in range(4)
@@ -121,7 +121,7 @@ def _drawn(groups: list[Cell], errors: list, rng: np.random.Generator, draws: in
                 for cell, (match, miss) in zip(groups, errors, strict=True)
             ]
         )  # fmt: skip
-    return _rates([[np.concatenate([part[g][k] for part in parts]) for k in range(4)] for g in range(len(groups))])
+    return rates_of([[np.concatenate([part[g][k] for part in parts]) for k in range(4)] for g in range(len(groups))])
 
 
 def _upper(groups: list[Cell], errors: list, cut: Cut, genuine: Genuine) -> tuple[np.ndarray, np.ndarray]:

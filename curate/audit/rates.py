@@ -90,7 +90,9 @@ class Cell:
     def effect(self) -> float:
         """The design effect of its highest impostor scores, NaN where they are too few."""
         if self._effect is None:
-            self._effect = effect(self.impostors, false_matches(self.source, self.tail, _BORROWED))
+            scores = self.tail.score
+            count = self.tail.count(scores[min(_BORROWED, len(scores)) - 1]) if len(scores) else 0  # ties come along
+            self._effect = effect(self.impostors, false_matches(self.source, self.tail, count))
         return self._effect
 
     def matches(self, threshold: float) -> Errors:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from curate.audit.measure import MeasureParams, measure
 from curate.audit.rates import as_table
 from curate.audit.read_scores import Columns, read_scores
+from curate.audit.score_table import ScoreTable
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, report
 from curate.stats.verification import fold_accuracy
@@ -39,6 +41,7 @@ def audit_scores(manifest: Manifest, features: Features, params: AuditScoresPara
     source = read_scores(params.scores, columns, distance=params.distance)
     made = measure(source, params, rng)
     assert made is not None  # a table without impostors was refused
+    made.tables["audit/comparisons"] = _comparisons(source)
     if source.independent:
         made.notes.insert(0, "No ids are given: comparisons are treated as independent, so that the intervals are too "
                              "narrow wherever they share persons.")  # fmt: skip
@@ -55,3 +58,18 @@ def audit_scores(manifest: Manifest, features: Features, params: AuditScoresPara
         made.summary["its standard error"] = folds.standard_error
         made.figures.append(Figure("table", "audit/folds", "Accuracy of each fold at the others' best threshold", {}))
     return Report(made.tables, tuple(made.figures), made.summary, tuple(made.notes), made.documents)
+
+
+def _comparisons(source: ScoreTable) -> pd.DataFrame:
+    """Who was compared with whom, for `curate compare`: kind, group_a, group_b, identity_a, identity_b."""
+    known = np.array([*source.groups, None], dtype=object)
+    low, high = np.minimum(source.group_a, source.group_b), np.maximum(source.group_a, source.group_b)
+    return pd.DataFrame(
+        {
+            "kind": pd.Series(np.where(source.genuine_rows, "genuine", "impostor"), dtype="str"),
+            "group_a": pd.Series(known[low], dtype="str"),
+            "group_b": pd.Series(known[high], dtype="str"),
+            "identity_a": pd.Series(source.identity_names(source.first), dtype="str"),
+            "identity_b": pd.Series(source.identity_names(source.second), dtype="str"),
+        }
+    )

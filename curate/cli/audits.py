@@ -18,6 +18,7 @@ from curate.cli.shared import (
     console,
     engine_name,
     names,
+    print_frame,
     print_result,
 )
 from curate.core.errors import CurateError
@@ -95,6 +96,30 @@ def all_pairs(
         )  # fmt: skip
     print_result(result)
     console.print(f"Rates: {out / 'audit' / 'rates.parquet'}", highlight=False)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder with an audit.")],
+    second: Annotated[Path, typer.Argument(help="Another one, of the same people or the same comparisons.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table here: .csv or .parquet.")] = None,
+    draws: Annotated[int, typer.Option("--draws", min=10)] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Compare two audits: rates and fairness measures, their differences and ratios, with paired intervals."""
+    from curate.audit.compare import compare as pair
+    from curate.core.files import write_table, write_text
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise CurateError(f"--out ends in .csv or .parquet; found {str(out)!r}")
+    made = pair(first, second, draws=draws, seed=seed)
+    for note in made.notes:
+        console.print(f"note: {note}", highlight=False)
+    print_frame(f"{second} against {first}", made.table)
+    if out is not None and out.suffix == ".csv":
+        write_text(out, made.table.to_csv(index=False))
+    elif out is not None:
+        write_table(out, made.table)
 
 
 def _points(far: str | None, threshold: str | None) -> dict[str, tuple[float, ...] | None]:

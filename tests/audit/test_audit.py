@@ -82,8 +82,7 @@ def brute_force(room, manifest: Manifest, vectors: np.ndarray, targets) -> pd.Da
                     return int(bad[mask].sum()), int(mask.sum()), variance
 
                 if not sides:  # impostors borrow from their 100 highest scores
-                    loose = np.zeros(len(score), bool)
-                    loose[np.flatnonzero(mask)[np.argsort(-score[mask], kind="stable")[:100]]] = True
+                    loose = score >= np.sort(score[mask])[-min(100, mask.sum())] if mask.any() else mask
                     effect = design_effect(*judged(loose)) if mask.any() else np.nan
                 else:  # genuine ones from the next threshold that misses ten
                     effect = np.nan
