@@ -1,4 +1,4 @@
-"""The audit: every comparison of the held-out images, and what goes wrong in which group."""
+"""The report on all comparisons of a set of images."""
 
 from __future__ import annotations
 
@@ -8,93 +8,83 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.audit.group_rates import (
-    ALL,
-    CURVE_COLUMNS,
-    RATE_COLUMNS,
-    as_table,
-    cross_table,
-    curves_table,
-    rates_table,
-)
-from curate.audit.scores import Faces, errors, histograms, thresholds
+from curate.audit.face_pairs import FacePairs
+from curate.audit.faces import Faces, acquired
+from curate.audit.identification import IdentificationParams, identification
+from curate.audit.measure import Measured, MeasureParams, measure, nothing
+from curate.audit.rates import as_table
+from curate.audit.source import ALL
+from curate.audit.suspects import suspects
 from curate.core import columns as col
 from curate.core.errors import InputError
 from curate.core.groups import cells
 from curate.core.manifest import Manifest
-from curate.core.shapes import Features, Figure, Report, StrictParams, report
+from curate.core.shapes import Features, Figure, Report, report
+from curate.core.vectors import StoredVectors
 
 _ACQUIRED = ("group", "images", "failures", "fta")
 
 
-class AuditParams(StrictParams):
-    """What is compared, and at which target rates."""
+class AuditParams(MeasureParams):
+    """What is compared, and at which operating points."""
 
     group_by: tuple[str, ...] = ()  # labels whose cells are the groups; none: pooled figures only
-    far: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1e-2, 1e-3)  # FMR targets
     split: str | None = col.HOLDOUT  # None: every row
-    tile: Annotated[int, Field(ge=16, le=8192)] = 2048  # images a side; scores of a tile: 4 bytes each
+    identification: IdentificationParams | None = None  # galleries to search; None: verification only
+    examples: Annotated[int, Field(ge=0, le=100)] = 60  # pairs of images on the contact sheet
 
 
-@report("audit", needs=("embedding",))
+@report("audit", needs=("stored_vectors",), version=2)
 def audit(manifest: Manifest, features: Features, params: AuditParams, rng: np.random.Generator) -> Report:
     """Compare all held-out images with each other and report FMR and FNMR per group at thresholds fixed on all of them.
 
     Compared are the originals of the split with an identity and a vector; an image without a vector is a failure to
-    acquire (FTA). A threshold is fixed on all impostor scores, whatever their group. Tables: `audit/rates`,
-    `audit/curves`, `audit/acquisition`, and with groups `audit/cross`.
-    Raises InputError where a vector is not finite.
+    acquire (FTA). The score is the cosine of the stored vectors in float64; counts at thresholds are exact.
+    Tables: `audit/rates`, `plain`, `curves`, `points`, `cross`, `transfer`, `promise`, `worst_identities`,
+    `worst_pairs`, `examples`, `suspects`, `errors`, `identities`, `acquisition`, and `identification` if asked for.
+    Documents: `audit/fairness`, `audit/results`.
+    Raises InputError where a vector is not finite, and for rates that ask for too many pairs to be kept.
     """
-    targets = tuple(sorted(set(params.far), reverse=True))
-    faces, acquired, notes = _faces(manifest, features["embedding"], params)
-    rates, curves = as_table([], RATE_COLUMNS), as_table([], CURVE_COLUMNS)
-    if len(faces.identity) > 1:
-        counted = histograms(faces, features.executor, params.tile)
-        curves = curves_table(faces, counted)
-        if counted.fine.any():
-            cuts = thresholds(faces, counted.fine, targets, features.executor, params.tile)
-            rates = rates_table(faces, errors(faces, cuts, features.executor, params.tile), targets)
-        else:
+    faces, names, acquisition, notes = _faces(manifest, features["stored_vectors"], params)
+    source = FacePairs(faces, names, features.executor) if len(faces) > 1 else None
+    made = measure(source, params, rng) if source is not None else None
+    if made is None:
+        if source is not None:
             notes.append("All images are of one identity: there is no impostor pair to fix a threshold on.")
-    tables = {"audit/rates": rates, "audit/curves": curves, "audit/acquisition": acquired}
-    figures = [
-        Figure("det", "audit/curves", "DET curve per group: FNMR (FRR) against FMR (FAR)",
-               {"x": "fmr", "y": "fnmr", "color": "group"}),
-        Figure("table", "audit/rates", "FMR (FAR) and FNMR (FRR) per group, thresholds fixed on all impostor pairs",
-               {"columns": list(RATE_COLUMNS)}),
-        Figure("table", "audit/acquisition", "Failures to acquire (FTA) per group; FAR = FMR x (1 - FTA)",
-               {"columns": list(_ACQUIRED)}),
-    ]  # fmt: skip
-    if params.group_by and len(rates):
-        target = _shown(rates, targets)
-        tables["audit/cross"] = cross_table(rates, target)
-        title = f"FMR (FAR) between groups at the threshold whose pooled FMR is at most {target:g}"
-        figures.insert(1, Figure("heatmap", "audit/cross", title,
-                                 {"x": "group_a", "y": "group_b", "value": "fmr", "log": True}))  # fmt: skip
-    notes += _notes(rates)
-    return Report(tables, tuple(figures), _summary(rates, acquired, targets), tuple(notes))
+        made = Measured(nothing(), [], {}, {}, [], pd.DataFrame(), None, [])
+    else:
+        _add_images(made, manifest, faces, names, params)
+        if params.identification is not None:
+            table = identification(faces, made.cells[0], params.identification, rng)
+            made.tables["audit/identification"] = table
+            options = {"x": "gallery", "y": "rate", "color": "measure", "dash": "source", "log_x": True}
+            made.figures.append(Figure("lines", "audit/identification", "Identification against gallery size", options))
+            made.figures.append(Figure("table", "audit/identification", "Identification: rank 1, and TPIR at FPIR", {}))
+    made.tables["audit/acquisition"] = acquisition
+    made.figures.append(Figure("table", "audit/acquisition",
+                               "Failures to acquire (FTA) per group; FAR = FMR x (1 - FTA)", {}))  # fmt: skip
+    summary = {"images": int(acquisition["images"].iloc[0]),
+               "failures_to_acquire": int(acquisition["failures"].iloc[0]), **made.summary}  # fmt: skip
+    return Report(made.tables, tuple(made.figures), summary, (*notes, *made.notes), made.documents)
 
 
-def _faces(manifest: Manifest, embedding: Any, params: AuditParams) -> tuple[Faces, pd.DataFrame, list[str]]:
-    """The faces to compare, the table of failures to acquire, and notes on rows that were left out."""
+def _faces(
+    manifest: Manifest, vectors: StoredVectors, params: AuditParams
+) -> tuple[Faces, list[str], pd.DataFrame, list[str]]:
+    """The faces to compare, their identities, the table of failures to acquire, and notes on rows left out."""
     cell = cells(manifest, params.group_by)
-    group = cell.codes.astype(np.int64)
+    group = cell.codes.astype(np.int64) if params.group_by else np.full(len(manifest), -1, dtype=np.int64)
     names = tuple(map(str, cell.categories)) if params.group_by else ()
-    if not params.group_by:
-        group = np.full(len(manifest), -1, dtype=np.int64)
     if ALL in names:
         raise InputError(f"a group is called {ALL!r}, the name of the pooled figures", column=params.group_by[0],
                          remedy="Rename that value")  # fmt: skip
-    asked = manifest.in_split(params.split) & manifest.originals()
     identity = manifest.codes(col.IDENTITY).astype(np.int64)
-    rows = np.flatnonzero(asked)
-    vectors = np.asarray(embedding[rows], dtype=np.float32)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        image = manifest.frame[col.IMAGE_ID][int(rows[finite.argmin()])]
-        raise InputError("the vector is not finite", column="embedding", value=image,
+    rows = np.flatnonzero(manifest.in_split(params.split) & manifest.originals())
+    present, strange = acquired(vectors.take(rows))
+    if strange is not None:
+        raise InputError("the vector is not finite", column="embedding",
+                         value=manifest.frame[col.IMAGE_ID][int(rows[strange])],
                          remedy="Recompute it, or give a zero vector where no face was found")  # fmt: skip
-    present = vectors.any(axis=1)
     notes = []
     if len(rows) < 2:
         where = f"in the split {params.split!r}" if params.split is not None else "in the manifest"
@@ -104,9 +94,11 @@ def _faces(manifest: Manifest, embedding: Any, params: AuditParams) -> tuple[Fac
         notes.append(f"{nameless:,} images have no identity: not compared.")
     if groupless and params.group_by:
         notes.append(f"{groupless:,} images have no value of a label asked for: in the pooled figures only.")
-    kept = present & (identity[rows] >= 0)
-    faces = Faces.of(vectors[kept], identity[rows][kept], group[rows][kept], names)
-    return faces, _acquisition(names, group[rows], present), notes
+    kept = rows[present & (identity[rows] >= 0)]
+    known = manifest.frame[col.IDENTITY].cat.categories
+    people = known[np.unique(identity[kept])] if len(kept) else []
+    faces = Faces.of(vectors.take(kept), identity[kept], group[kept], names, kept)
+    return faces, [str(name) for name in people], _acquisition(names, group[rows], present), notes
 
 
 def _acquisition(names: tuple[str, ...], group: np.ndarray, present: np.ndarray) -> pd.DataFrame:
@@ -117,45 +109,34 @@ def _acquisition(names: tuple[str, ...], group: np.ndarray, present: np.ndarray)
     return as_table(rows, _ACQUIRED)
 
 
-def _shown(rates: pd.DataFrame, targets: tuple[float, ...]) -> float:
-    """The smallest target that the pooled comparisons support, else the largest."""
-    pooled = rates[rates["group_a"] == ALL]
-    good = pooled.loc[pooled["supported"], "far_target"]
-    return float(good.min()) if len(good) else targets[0]
+def _add_images(made: Measured, manifest: Manifest, faces: Faces, names: list[str], params: AuditParams) -> None:
+    """What needs the images themselves: examples, suspected labels, and how many images stand behind each identity."""
+    ids = manifest.frame[col.IMAGE_ID]
 
+    def name(places: Any) -> pd.Series:
+        return ids.iloc[faces.image[np.asarray(places, np.int64)]].reset_index(drop=True).astype("str")
 
-def _summary(rates: pd.DataFrame, acquired: pd.DataFrame, targets: tuple[float, ...]) -> dict[str, Any]:
-    pooled = rates[rates["group_a"] == ALL].head(1)
-    summary: dict[str, Any] = {
-        "images": int(acquired["images"].iloc[0]),
-        "failures_to_acquire": int(acquired["failures"].iloc[0]),
-        "impostors": int(pooled["impostors"].sum()),
-        "genuines": int(pooled["genuines"].sum()),
-    }
-    within = rates[(rates["group_a"] == rates["group_b"]).to_numpy()]
-    for target in targets if len(rates) else ():
-        here = within[within["far_target"] == target]
-        for name, column in (("FMR (FAR)", "fmr"), ("FNMR (FRR)", "fnmr")):
-            summary[f"{name} at {target:g}"] = {
-                group: None if np.isnan(value) else float(value)
-                for group, value in zip(here["group_a"], here[column], strict=True)
-            }
-    return summary
-
-
-def _notes(rates: pd.DataFrame) -> list[str]:
-    notes = []
-    weak = rates[~rates["supported"]]
-    if len(weak):
-        named = [
-            f"{row.group_a} at {row.far_target:g}" if row.group_a == row.group_b
-            else f"{row.group_a} x {row.group_b} at {row.far_target:g}"
-            for row in weak.itertuples()
-        ]  # fmt: skip
-        more = f" and {len(named) - 12} more" if len(named) > 12 else ""
-        notes.append("Too few independent comparisons to support the target (less than 3 / n_eff): "
-                     f"{', '.join(named[:12])}{more}.")  # fmt: skip
-    within = rates[(rates["group_a"] == rates["group_b"]) & (rates["genuines"] == 0)]
-    for group in within["group_a"].unique():
-        notes.append(f"{group}: no genuine pair, so no FNMR.")
-    return notes
+    found = made.examples
+    made.tables["audit/examples"] = pd.DataFrame(
+        {"kind": found["kind"], "group": found["group"], "score": found["score"],
+         "image_id_a": name(found["left"]), "image_id_b": name(found["right"])}
+    )  # fmt: skip
+    group = np.array([*faces.groups, None], dtype=object)
+    pairs = faces.identity * (len(faces.groups) + 1) + faces.group
+    keys, counts = np.unique(pairs, return_counts=True)
+    who, where = np.divmod(keys, len(faces.groups) + 1)
+    made.tables["audit/identities"] = pd.DataFrame(
+        {"identity": pd.Series([names[code] for code in who], dtype="str"),
+         "group": pd.Series(group[where], dtype="str"), "images": counts.astype(np.int64)}
+    )  # fmt: skip
+    suspected = suspects(faces, made.cells[0], made.shown.threshold, name)
+    made.tables["audit/suspects"] = suspected
+    if len(suspected):
+        made.notes.append(f"{len(suspected):,} labels are suspected, since images match another identity and not their "
+                          "own: audit/suspects lists them for a person to look at.")  # fmt: skip
+    if params.examples and "path" in manifest.frame and len(found):
+        made.figures.append(
+            Figure("pairs", "audit/examples", "The worst false matches and false non-matches of each group",
+                   {"a": "image_id_a", "b": "image_id_b", "say": ["kind", "group", "score"],
+                    "order": ["kind", "group", "score"], "limit": params.examples})
+        )  # fmt: skip

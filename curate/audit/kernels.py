@@ -1,70 +1,113 @@
-"""Loops over the scores of one tile, compiled; imported only where a tile is computed."""
+"""Compiled loops over tiles of scores; imported only where a tile is computed."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, inline="always")
-def _bin(score, bins):  # pragma: no cover
-    # The bin's half is a power of two, so the product is exact; adding 1 to the score first would not be.
-    return min(max(math.floor(np.float64(score) * (bins // 2)) + bins // 2, 0), bins - 1)
+from curate.search.cosine_kernels import ordered, scaled_product
 
 
 @njit(cache=True, nogil=True)
-def fill_histograms(  # pragma: no cover
-    scores, left_identity, right_identity, left_group, right_group, diagonal, impostor, genuine, fine
+def count_codes(  # pragma: no cover
+    tile, down, across, diagonal, row_group, column_starts, bin_of, counts, scratch
 ):
-    """Count every score of a tile `(L, R)` in its group pair's coarse bins, impostors also in the fine bins."""
-    bins = len(fine)
-    width = bins // impostor.shape[2]
-    for a in range(scores.shape[0]):
-        for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            at = _bin(scores[a, b], bins)
-            if left_identity[a] == right_identity[b]:
-                genuine[left_group[a], right_group[b], at // width] += 1
-            else:
-                impostor[left_group[a], right_group[b], at // width] += 1
-                fine[at] += 1
+    """Add the scores of a tile `(h, w)`, bfloat16 codes as int16, to counts `(row groups, column groups, bins)`.
+
+    row_group: `(rows,)` of the block, in runs; column_starts: where each column group begins, and the end. bin_of:
+    `(65536,)`, the bin of a code. scratch: `(2, 65536)` int32 zeros, zeros again after.
+    """
+    height, width = tile.shape
+    groups = column_starts.size - 1
+    top = 0
+    while top < height:
+        group = row_group[down + top]
+        bottom = top
+        while bottom < height and row_group[down + bottom] == group:
+            bottom += 1
+        for g in range(groups):
+            begin = max(column_starts[g] - across, 0)
+            end = min(column_starts[g + 1] - across, width)
+            if begin >= end:
+                continue
+            for i in range(top, bottom):
+                row = tile[i]
+                first = max(begin, i + 1) if diagonal else begin
+                j = first
+                while j + 1 < end:
+                    scratch[0, np.uint16(row[j])] += 1
+                    scratch[1, np.uint16(row[j + 1])] += 1
+                    j += 2
+                if j < end:
+                    scratch[0, np.uint16(row[j])] += 1
+            into = counts[group, g]
+            for code in range(65536):
+                n = scratch[0, code] + scratch[1, code]
+                if n:
+                    into[bin_of[code]] += n
+                    scratch[0, code] = 0
+                    scratch[1, code] = 0
+        top = bottom
 
 
 @njit(cache=True, nogil=True)
-def collect_impostors(scores, left_identity, right_identity, diagonal, wanted):  # pragma: no cover
-    """The impostor scores of a tile whose fine bin is wanted (`(FINE_BINS,)` uint8)."""
-    bins = len(wanted)
-    found = np.empty(1024, dtype=np.float32)
-    n = 0
-    for a in range(scores.shape[0]):
-        for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            at = _bin(scores[a, b], bins)
-            if wanted[at] and left_identity[a] != right_identity[b]:
-                if n == len(found):
-                    larger = np.empty(2 * n, dtype=np.float32)
-                    larger[:n] = found
-                    found = larger
-                found[n] = scores[a, b]
-                n += 1
-    return found[:n]
+def drop_genuine(  # pragma: no cover
+    tile, down, across, diagonal, row_group, row_identity, column_starts, column_identity, bin_of, counts
+):
+    """Take the genuine comparisons of a tile out of the counts of `count_codes`.
+
+    column_identity: ascending within each column group.
+    """
+    height, width = tile.shape
+    for g in range(column_starts.size - 1):
+        begin = max(column_starts[g] - across, 0)
+        end = min(column_starts[g + 1] - across, width)
+        if begin >= end:
+            continue
+        part = column_identity[across + begin : across + end]
+        for i in range(height):
+            who = row_identity[down + i]
+            j = begin + np.searchsorted(part, who)
+            if diagonal:
+                j = max(j, i + 1)
+            while j < end and column_identity[across + j] == who:
+                counts[row_group[down + i], g, bin_of[np.uint16(tile[i, j])]] -= 1
+                j += 1
 
 
 @njit(cache=True, nogil=True)
-def collect_errors(scores, left_identity, right_identity, diagonal, lowest, highest):  # pragma: no cover
-    """Places and scores of the impostors at or above `lowest` and the genuine pairs below `highest`."""
-    n = 0
-    for a in range(scores.shape[0]):
-        for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            score = np.float64(scores[a, b])
-            n += score < highest if left_identity[a] == right_identity[b] else score >= lowest
-    first, second = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    found = np.empty(n, dtype=np.float64)
-    n = 0
-    for a in range(scores.shape[0]):
-        for b in range(a + 1 if diagonal else 0, scores.shape[1]):
-            score = np.float64(scores[a, b])
-            if score < highest if left_identity[a] == right_identity[b] else score >= lowest:
-                first[n], second[n], found[n] = a, b, score
-                n += 1
-    return first, second, found
+def impostors_from(  # pragma: no cover
+    tile, least, down, across, diagonal, row_identity, column_identity, found, at
+):
+    """Write (row, column) of impostor scores, bfloat16 codes as int16, of at least the ordered code `least`.
+
+    To found[at:], `(C, 2)`; returns where the next goes; what has no room is counted, not written.
+    """
+    for i in range(tile.shape[0]):
+        row = tile[i]
+        best = np.int16(-32768)
+        for j in range(row.size):
+            best = max(best, np.int16(ordered(row[j])))
+        if best < least:
+            continue
+        who = row_identity[down + i]
+        for j in range(i + 1 if diagonal else 0, row.size):
+            if ordered(row[j]) >= least and column_identity[across + j] != who:
+                if at < found.shape[0]:
+                    found[at, 0], found[at, 1] = down + i, across + j
+                at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def genuine_scores(rows, scale, starts, a, b):  # pragma: no cover
+    """Cosines of every two rows of each run starts[r]:starts[r + 1], in order: float64, their rows into a and b."""
+    score = np.empty(a.size)
+    at = 0
+    for r in range(starts.size - 1):
+        for i in range(starts[r], starts[r + 1]):
+            for j in range(i + 1, starts[r + 1]):
+                score[at] = min(1.0, max(-1.0, scaled_product(rows[i], scale[i], rows[j], scale[j])))
+                a[at], b[at] = i, j
+                at += 1
+    return score

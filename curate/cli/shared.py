@@ -105,17 +105,23 @@ def visible(text: str) -> str:
 
 
 def print_table(steps: list[Any], name: str, frame: Any) -> None:
-    """The table of a report as its first figure formats it, however narrow the window."""
+    """The table of a report as its first figure formats it."""
+    figure = next(done.summary["figures"][0] for done in steps if done.summary["name"].startswith(name))
+    print_frame(figure["title"], frame, figure["options"].get("formats"))
+
+
+def print_frame(title: str, frame: Any, formats: Any = None) -> None:
+    """A table as reports write it, however narrow the window."""
     from curate.report.numbers import plain_table
 
-    figure = next(done.summary["figures"][0] for done in steps if done.summary["name"].startswith(name))
-    drawn = plain_table(frame, formats=figure["options"].get("formats"))
-    table = Table(title=figure["title"], title_justify="left", box=None, pad_edge=False)
+    drawn = plain_table(frame, formats=formats)
+    table = Table(title=plain(title), title_justify="left", box=None, pad_edge=False)
     for heading, numeric in zip(drawn.headings, drawn.numeric, strict=True):
         table.add_column(plain(heading), justify="right" if numeric else "left", no_wrap=not numeric)
     for row in drawn.rows:
         table.add_row(*map(plain, row))
-    Console(width=max(console.width, 12 * len(drawn.headings))).print(table)
+    longest = [max(map(len, column)) for column in zip(*drawn.rows, strict=True)] if drawn.rows else []
+    Console(width=max(console.width, sum(max(size, 12) + 1 for size in longest))).print(table)
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

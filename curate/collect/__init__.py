@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.collect import folder, lists, synthetic, table
+from curate.collect import folder, lists, scores, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
@@ -12,7 +12,9 @@ from curate.core.shapes import StrictParams
 #: Every kind of source, by its name in a recipe.
 SOURCES: dict[str, Source] = {
     source.kind: source
-    for source in (folder.SOURCE, table.SOURCE, lists.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
+    for source in (
+        folder.SOURCE, table.SOURCE, lists.SOURCE, scores.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE,
+    )  # fmt: skip
 }
 
 _RECOGNISED = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,45 @@ class Vectors:
         ids = pd.DataFrame({col.IMAGE_ID: pd.array(self.image_ids, dtype="str")})
         write_table(folder / "image_ids.parquet", ids)
         write_json(folder / "meta.json", {"model": self.model, "fingerprint": self.fingerprint})
+
+
+@dataclass(frozen=True)
+class StoredVectors:
+    """The vectors of some images where they are stored, of any length: nothing is read before it is asked for.
+
+    matrix: `(M, D)` float16 or float32, memory-mapped or not. rows: `(N,)` int64, the row of each image, -1 where it
+    has no vector.
+    """
+
+    matrix: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, images: Any) -> StoredVectors:
+        """Those of some images: a mask, a slice or places `(K,)`."""
+        return StoredVectors(self.matrix, self.rows[images])
+
+    def read(self) -> np.ndarray:
+        """The vectors, `(N, D)`; zeros where an image has none."""
+        if not len(self.matrix):
+            return np.zeros((len(self), max(self.matrix.shape[1], 1)), self.matrix.dtype)
+        found = np.take(np.asarray(self.matrix), np.maximum(self.rows, 0), axis=0)
+        if (none := self.rows < 0).any():
+            found[none] = 0
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A task carries the file's name, not the file; what is in memory is sent, but no more than is asked for.
+        if isinstance(self.matrix, np.memmap) and isinstance(self.matrix.base, mmap.mmap) and self.matrix.filename:
+            return {"path": str(self.matrix.filename), "rows": self.rows}
+        return {"matrix": self.read(), "rows": np.where(self.rows < 0, -1, np.arange(len(self)))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        matrix = state["matrix"] if "matrix" in state else np.load(state["path"], mmap_mode="r", allow_pickle=False)
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "rows", state["rows"])
 
 
 def load_vectors(folder: Path | str) -> Vectors:

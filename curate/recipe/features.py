@@ -19,7 +19,7 @@ from curate.core.errors import CurateError, InputError
 from curate.core.files import json_digest, read_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor
-from curate.core.vectors import load_vectors, unit
+from curate.core.vectors import StoredVectors, load_vectors, unit
 from curate.recipe.cache import KeyedCache
 
 #: Images in one piece of work, whatever the number of workers.
@@ -32,6 +32,7 @@ TRUTH = "truth"
 STEPS_RUN = "steps"
 EVIDENCE = "evidence"
 VECTORS = "vectors"
+STORED = "stored_vectors"
 
 #: Needs that the run itself knows: earlier decisions, names of earlier steps, evidence of earlier steps by name.
 OF_THE_RUN = (DECISIONS, STEPS_RUN, EVIDENCE)
@@ -56,7 +57,7 @@ def pixel_features() -> tuple[str, ...]:
 
 def known_features() -> tuple[str, ...]:
     """Every name that a step may need."""
-    return (*pixel_features(), EMBEDDING, VECTORS, *OF_THE_RUN, TRUTH)
+    return (*pixel_features(), EMBEDDING, STORED, VECTORS, *OF_THE_RUN, TRUTH)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class FeatureStore:
         """What a feature's values depend on, as a digest; two manifests with the same key have the same values."""
         if name == VECTORS and self._params.kind != "vectors":
             return json_digest([name, None])
-        if name in (EMBEDDING, VECTORS):
+        if name in (EMBEDDING, STORED, VECTORS):
             if self._params.kind == "vectors":
                 return json_digest([name, load_vectors(self._params.path).fingerprint])
             train = _training_rows(manifest)
@@ -154,6 +155,8 @@ class FeatureStore:
             return np.zeros((len(manifest), 0), dtype=np.float32)  # vectors of the user's own, where there are any
         if name in (EMBEDDING, VECTORS):
             return self._embedding(manifest)
+        if name == STORED:
+            return self._stored(manifest)
         self.prepare([name], manifest)
         rows = self._rows(manifest)
         rows = rows if order is None else rows[order]
@@ -209,17 +212,26 @@ class FeatureStore:
             done += len(rows)
             self._progress(label, done, total)
 
+    def _stored(self, manifest: Manifest) -> StoredVectors:
+        """The user's own vectors where they lie, else the embedding, in which a row of zeros is no vector."""
+        if self._params.kind != "vectors":
+            matrix = self._embedding(manifest)
+            return StoredVectors(matrix, np.where(matrix.any(axis=1), np.arange(len(matrix)), -1))
+        vectors = load_vectors(self._params.path)
+        rows = vectors.rows_of(manifest.frame[col.IMAGE_ID])
+        if len(rows) and (rows < 0).all():
+            raise InputError(
+                "none of the manifest's images has a vector",
+                file=self._params.path,
+                value=str(manifest.frame[col.IMAGE_ID][0]),
+                remedy="Both need the same image_id",
+            )
+        return StoredVectors(vectors.matrix, rows)
+
     def _embedding(self, manifest: Manifest) -> np.ndarray:
         if self._params.kind == "vectors":
-            vectors = load_vectors(self._params.path)
-            rows = vectors.rows_of(manifest.frame[col.IMAGE_ID])
-            if len(rows) and (rows < 0).all():
-                raise InputError(
-                    "none of the manifest's images has a vector",
-                    file=self._params.path,
-                    value=str(manifest.frame[col.IMAGE_ID][0]),
-                    remedy="Both need the same image_id",
-                )
+            vectors = self._stored(manifest)
+            rows = vectors.rows
             found = unit(vectors.matrix[np.maximum(rows, 0)]) if len(vectors.matrix) else np.zeros((len(rows), 1))
             found[rows < 0] = 0
             return found.astype(np.float32)
@@ -244,7 +256,7 @@ class FeatureStore:
 
     def _pixel_names(self, names: Sequence[str]) -> list[str]:
         wanted = {name for name in names if name in pixel_features() or name == DESCRIPTOR}
-        if EMBEDDING in names and self._params.kind != "vectors":
+        if {EMBEDDING, STORED} & set(names) and self._params.kind != "vectors":
             wanted.add(CONTENT)
         return sorted(wanted | {CONTENT}) if wanted else []
 

@@ -14,6 +14,7 @@ from curate.recipe.features import (
     DESCRIPTOR,
     EMBEDDING,
     OF_THE_RUN,
+    STORED,
     TRUTH,
     VECTORS,
     FeatureStore,
@@ -51,9 +52,9 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
                     f"step {item.step.name!r} needs {need!r}, which comes from pixels, and the source has none. "
                     "Give source.root, or take the step out of the recipe"
                 )
-            if need == EMBEDDING and recipe.embedder.kind == "vectors" and not recipe.embedder.path.exists():
+            if need in (EMBEDDING, STORED) and recipe.embedder.kind == "vectors" and not recipe.embedder.path.exists():
                 raise InputError("no such vectors", file=recipe.embedder.path, remedy="Check embedder.path")
-            if need == EMBEDDING and recipe.embedder.kind != "vectors" and not store.has_pixels:
+            if need in (EMBEDDING, STORED) and recipe.embedder.kind != "vectors" and not store.has_pixels:
                 raise CurateError(
                     f"step {item.step.name!r} needs vectors. Give embedder: {{kind: vectors, path: VECTORS}}, or a "
                     "source with pixels"
@@ -82,7 +83,7 @@ def pixel_needs(recipe: Recipe) -> list[str]:
 
 def all_needs(recipe: Recipe) -> list[str]:
     """Every per-image feature of the recipe, the embedder's descriptor included."""
-    embeds = any(EMBEDDING in item.needs for item in recipe.steps) and recipe.embedder.kind != "vectors"
+    embeds = any({EMBEDDING, STORED} & set(item.needs) for item in recipe.steps) and recipe.embedder.kind != "vectors"
     return [*pixel_needs(recipe), *([DESCRIPTOR] if embeds else [])]
 
 
@@ -98,7 +99,7 @@ def plan_rows(recipe: Recipe, store: FeatureStore, manifest: Manifest) -> list[P
             pending = store.pending(pixel_needs(recipe))
             images, seconds = pending.images, pending.seconds
             pixels_paid = True
-        if not embedding_paid and EMBEDDING in item.needs and recipe.embedder.kind != "vectors":
+        if not embedding_paid and {EMBEDDING, STORED} & set(item.needs) and recipe.embedder.kind != "vectors":
             pending = store.pending([DESCRIPTOR])
             images, seconds = max(images, pending.images), seconds + pending.seconds
             embedding_paid = True

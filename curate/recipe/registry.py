@@ -11,6 +11,7 @@ from curate.core.shapes import STEPS, Step
 #: Modules that register the built-in steps; none of them imports a heavy library before it runs.
 BUILTIN = (
     "curate.audit.all_pairs",
+    "curate.audit.scored_pairs",
     "curate.balance.compare",
     "curate.balance.imbalance",
     "curate.balance.oversample",

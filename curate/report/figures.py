@@ -239,6 +239,47 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
     return notes
 
 
+def _intervals(
+    picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: Mapping[str, Style] | None
+) -> list:
+    """A rate with its limits for each name, a row each: a forest plot on a logarithmic axis."""
+    x, y, low, high = (options[key] for key in ("x", "y", "low", "high"))
+    if "same" in options:
+        one, two = options["same"]
+        table = table[(table[one] == table[two]).to_numpy(bool, na_value=False)]
+    table = table[table[x].notna()]
+    names = table[y].astype("str").drop_duplicates().tolist()
+    notes = [] if len(names) <= MAX_BARS else [f"The first {MAX_BARS} of {len(names):,} are shown."]
+    names = names[:MAX_BARS]
+    place = {name: at for at, name in enumerate(names)}
+    parts, left_out = _series(table[table[y].isin(names)], options)
+    style = _styles(parts, styles)
+    bounds = table.loc[table[low] > 0, low].min(), table.loc[table[x] > 0, x].min()
+    least = np.nanmin([*bounds, table[high].min() if len(table) else np.nan, 1.0]) / 2  # where zero is drawn
+    for at, (name, part) in enumerate(parts):
+        value, ends = part[x].to_numpy(np.float64), part[[low, high]].to_numpy(np.float64)
+        bound = ends[:, 0] <= 0
+        shown = np.where(value > 0, value, ends[:, 1])
+        series = "" if name is None else f"{heading(str(options['color']))} {name}"
+        rows = part[y].astype("str").map(place).to_numpy(np.float64) + 0.18 * (at - (len(parts) - 1) / 2)
+        picture.add_scatter(
+            x=np.maximum(shown, least), y=rows, mode="markers", name=safe(series),
+            marker={"color": style[name].colour, "size": 8,
+                    "symbol": np.where(bound, "triangle-left-open", "circle").tolist()},
+            error_x={"type": "data", "symmetric": False, "array": np.maximum(ends[:, 1] - shown, 0),
+                     "arrayminus": np.maximum(shown - np.maximum(ends[:, 0], least), 0), "thickness": 1.4, "width": 4},
+            customdata=[write(v, "scientific") for v in value.tolist()],
+            hovertemplate=f"%{{customdata}}<extra>{safe(series)}</extra>",
+        )  # fmt: skip
+    picture.update_xaxes(_value_axis(x, table, True, None))
+    picture.update_yaxes({**_places(names, ""), "autorange": "reversed"})
+    picture.update_layout(height=int(130 + 44 * max(len(names), 1)), showlegend=len(parts) > 1)
+    if (table[low] <= 0).any():
+        notes.append("An open triangle stands at a rate of few errors, or at its upper bound where there is none: the "
+                     "limit on its left is zero.")  # fmt: skip
+    return notes + left_out
+
+
 def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:
     x, y, value = options["x"], options["y"], options["value"]
     cells = pd.DataFrame(
@@ -285,6 +326,7 @@ _KINDS: dict[str, tuple[_Drawer, tuple[str, ...]]] = {
     "lines": (_lines, ("x", "y")),
     "det": (_det, ("x", "y")),
     "heatmap": (_heatmap, ("x", "y", "value")),
+    "intervals": (_intervals, ("x", "y", "low", "high")),
     "table": (_table, ()),
 }
 

@@ -60,7 +60,7 @@ def rounded_units(rows, scale, single, halves):
 
 
 @njit(cache=True, nogil=True)
-def _ordered(code):
+def ordered(code):
     """A bfloat16 number's code (int16) to a whole number in the same order as the numbers."""
     return code ^ ((code >> np.int16(15)) & np.int16(0x7FFF))
 
@@ -75,11 +75,11 @@ def passed_codes(tile, least, top, across, diagonal, found, at):
         row = tile[i]
         best = np.int16(-32768)
         for j in range(row.size):
-            best = max(best, np.int16(_ordered(row[j])))
+            best = max(best, np.int16(ordered(row[j])))
         if best < least:
             continue
         for j in range(i + 1 if diagonal else 0, row.size):
-            if _ordered(row[j]) >= least:
+            if ordered(row[j]) >= least:
                 if at < found.shape[0]:
                     found[at, 0], found[at, 1] = top + i, across + j
                 at += 1
@@ -114,9 +114,30 @@ def squares(rows):
 
 
 @njit(cache=True, nogil=True)
-def products(left, right, i, j):
-    """Sum of the products of left[i[p]] and right[j[p]], unit rows `(., D)` float64: float64 `(P,)`."""
+def scaled_product(a, by_a, b, by_b):
+    """`product` of the unit vectors a * by_a and b * by_b, float64."""
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    whole = a.size - a.size % 8
+    for k in range(0, whole, 8):
+        s0 += (np.float64(a[k]) * by_a) * (np.float64(b[k]) * by_b)
+        s1 += (np.float64(a[k + 1]) * by_a) * (np.float64(b[k + 1]) * by_b)
+        s2 += (np.float64(a[k + 2]) * by_a) * (np.float64(b[k + 2]) * by_b)
+        s3 += (np.float64(a[k + 3]) * by_a) * (np.float64(b[k + 3]) * by_b)
+        s4 += (np.float64(a[k + 4]) * by_a) * (np.float64(b[k + 4]) * by_b)
+        s5 += (np.float64(a[k + 5]) * by_a) * (np.float64(b[k + 5]) * by_b)
+        s6 += (np.float64(a[k + 6]) * by_a) * (np.float64(b[k + 6]) * by_b)
+        s7 += (np.float64(a[k + 7]) * by_a) * (np.float64(b[k + 7]) * by_b)
+    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    for k in range(whole, a.size):
+        total += (np.float64(a[k]) * by_a) * (np.float64(b[k]) * by_b)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def scaled_products(left, by_left, right, by_right, i, j):
+    """Cosine of left[i[p]] and right[j[p]], rows `(., D)` float32 or float64 with one over their lengths: `(P,)`."""
     result = np.empty(i.size)
     for p in range(i.size):
-        result[p] = product(left[i[p]], right[j[p]])
+        one, two = i[p], j[p]
+        result[p] = min(1.0, max(-1.0, scaled_product(left[one], by_left[one], right[two], by_right[two])))
     return result

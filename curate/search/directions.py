@@ -50,10 +50,6 @@ class Directions:
         """Those rows only."""
         return Directions(self.vectors[rows], self.scale[rows])
 
-    def units(self, rows: np.ndarray) -> np.ndarray:
-        """Unit vectors of the rows, float64."""
-        return self.vectors[rows].astype(np.float64) * self.scale[rows, None]
-
 
 def check_similarity(min_similarity: float) -> None:
     """Raise InputError unless it is a cosine."""
@@ -62,16 +58,27 @@ def check_similarity(min_similarity: float) -> None:
 
 
 def cosines(left: Directions, right: Directions, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Cosine of row i[p] of left and row j[p] of right, float64 `(P,)` in [-1, 1], whatever the other pairs."""
-    from curate.search.cosine_kernels import products
+    """Cosine of row i[p] of left and row j[p] of right, float64 `(P,)` in [-1, 1], whatever the other pairs.
 
+    The unit vectors are float64, and so are their products and sums, in an order that no machine changes.
+    """
+    from curate.search.cosine_kernels import scaled_products
+
+    i, j = np.asarray(i, np.int64), np.asarray(j, np.int64)
+    if left.vectors.dtype != np.float16 and right.vectors.dtype != np.float16:
+        one, two = (np.ascontiguousarray(side.vectors) for side in (left, right))
+        return scaled_products(one, left.scale, two, right.scale, i, j)
     result = np.empty(len(i))
     for start in range(0, len(i), _PART):
         part = slice(start, start + _PART)
         rows, i_at = np.unique(i[part], return_inverse=True)
         columns, j_at = np.unique(j[part], return_inverse=True)
-        result[part] = products(left.units(rows), right.units(columns), i_at, j_at)
-    return np.clip(result, -1, 1)
+        one, two = (
+            side.vectors[at].astype(np.promote_types(side.vectors.dtype, np.float32))
+            for side, at in ((left, rows), (right, columns))
+        )
+        result[part] = scaled_products(one, left.scale[rows], two, right.scale[columns], i_at, j_at)
+    return result
 
 
 def parts_of(vectors: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

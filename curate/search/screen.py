@@ -72,56 +72,61 @@ def blocks_of(left: np.ndarray, right: np.ndarray, same: bool) -> Iterator[tuple
 
 def screen_block(task: tuple, *, least: float) -> tuple[int, int, np.ndarray]:
     """Where the block starts, and (row, column) within it of the pairs that may reach `least`: uint16 `(C, 2)`."""
+    from curate.search.cosine_kernels import passed_codes, passed_scores
+
     top, across, rows, columns = task
     diagonal = columns is None
     columns = rows if diagonal else columns
-    matcher = _Matcher.of(rows, columns, least)
+    matcher = Matcher.of(rows, columns)
+    bound = code_below(least) if matcher.torch is not None else _below(least)
     found = np.empty((1 << 16, 2), np.uint16)
     at = 0
     for down in range(0, len(rows), TILE):
         for right in range(down if diagonal else 0, len(columns), TILE):
             before = at
-            at = matcher.passed(down, right, diagonal and down == right, found, at)
+            scores = matcher.scores(down, right)
+            passed = passed_codes if matcher.torch is not None else passed_scores
+            at = passed(scores, bound, down, right, diagonal and down == right, found, at)
             if at > len(found):
                 found = np.concatenate([found[:before], np.empty((at + (1 << 16), 2), np.uint16)])
-                at = matcher.passed(down, right, diagonal and down == right, found, before)
+                at = passed(scores, bound, down, right, diagonal and down == right, found, before)
     return top, across, found[:at].copy()
 
 
 @dataclass(frozen=True)
-class _Matcher:
-    """Scores one tile of a block after the other in the same memory."""
+class Matcher:
+    """Scores one tile of a block after the other in the same memory: bfloat16 codes as int16, or float32."""
 
     rows: Any
     columns: Any
     tile: np.ndarray
-    least: Any
     torch: Any
 
     @classmethod
-    def of(cls, rows: np.ndarray, columns: np.ndarray, least: float) -> _Matcher:
+    def of(cls, rows: np.ndarray, columns: np.ndarray) -> Matcher:
+        """Of the `Screened.rows` of both sides."""
         torch = _torch(rows.shape[1]) if rows.dtype == np.uint16 else None
         if torch is not None:
-            one, two = (torch.from_numpy(np.array(side)).view(torch.bfloat16) for side in (rows, columns))
-            return cls(one, two, np.empty(TILE * TILE, np.int16), _code_below(least), torch)
+            # torch takes no array that can't be written to, as one from another process is.
+            sides = (side if side.flags.writeable else side.copy() for side in (rows, columns))
+            one, two = (torch.from_numpy(side).view(torch.bfloat16) for side in sides)
+            return cls(one, two, np.empty(TILE * TILE, np.int16), torch)
         one, two = (_singles(side) for side in (rows, columns))
-        return cls(one, two, np.empty(TILE * TILE, np.float32), _below(least), None)
+        return cls(one, two, np.empty(TILE * TILE, np.float32), None)
 
-    def passed(self, down: int, right: int, diagonal: bool, found: np.ndarray, at: int) -> int:
-        from curate.search.cosine_kernels import passed_codes, passed_scores
-
+    def scores(self, down: int, right: int) -> np.ndarray:
+        """The scores of the tile that starts there, until the next call."""
         one, two = self.rows[down : down + TILE], self.columns[right : right + TILE]
         tile = self.tile[: len(one) * len(two)].reshape(len(one), len(two))
         if self.torch is None:
-            np.matmul(one, two.T, out=tile)
-            return passed_scores(tile, self.least, down, right, diagonal, found, at)
+            return np.matmul(one, two.T, out=tile)
         threads = self.torch.get_num_threads()
         self.torch.set_num_threads(1)
         try:
             self.torch.mm(one, two.t(), out=self.torch.from_numpy(tile).view(self.torch.bfloat16))
         finally:
             self.torch.set_num_threads(threads)
-        return passed_codes(tile, self.least, down, right, diagonal, found, at)
+        return tile
 
 
 @lru_cache(maxsize=1)
@@ -157,7 +162,7 @@ def _torch(size: int) -> Any:
     return torch if bool(kept.all()) else None
 
 
-def _code_below(value: float) -> np.int16:
+def code_below(value: float) -> np.int16:
     """The ordered code of the largest bfloat16 number not above the value."""
     single = np.float32(_below(value))
     code = single.view(np.int32) >> 16

@@ -121,7 +121,11 @@ def eer(
     point with FMR <= FNMR (`linear`) or of the point taken (`midpoint`).
     Raises InputError where either side is empty or a score is not finite.
     """
-    curve = det_curve(genuine_scores, impostor_scores)
+    return eer_of(det_curve(genuine_scores, impostor_scores), interpolation)
+
+
+def eer_of(curve: Curve, interpolation: Literal["linear", "midpoint"] = "linear") -> EqualErrorRate:
+    """The equal error rate of a curve, see `eer`; one that ends before the rates cross has its last point's mean."""
     gap = curve.fnmr - curve.fmr  # from 1 down to -1: both rates are monotone
     if interpolation == "midpoint":
         at = int(np.abs(gap).argmin())
@@ -129,8 +133,8 @@ def eer(
     if interpolation != "linear":
         raise InputError("unknown interpolation", value=interpolation, allowed="linear, midpoint")
     at = int(np.count_nonzero(gap >= 0)) - 1
-    if gap[at] == 0:
-        return EqualErrorRate(float(curve.fmr[at]), float(curve.threshold[at]))
+    if gap[at] == 0 or at + 1 == len(gap):
+        return EqualErrorRate(float(curve.fmr[at] + curve.fnmr[at]) / 2, float(curve.threshold[at]))
     share = gap[at] / (gap[at] - gap[at + 1])
     return EqualErrorRate(
         float(curve.fmr[at] + share * (curve.fmr[at + 1] - curve.fmr[at])), float(curve.threshold[at])

@@ -119,18 +119,18 @@ def test_the_screen_is_never_further_off_than_its_bound(size):
         assert bound < 0.01
         assert (np.abs((halves.float() @ halves.float().T).numpy() - exact) <= bound).all()
         scores = torch.mm(halves, halves.t()).view(torch.int16).numpy()
-        codes = np.array([screens._code_below(score - bound) for score in exact.ravel()]).reshape(exact.shape)
+        codes = np.array([screens.code_below(score - bound) for score in exact.ravel()]).reshape(exact.shape)
         assert (np.where(scores < 0, scores ^ 0x7FFF, scores) >= codes).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.9, -0.9, 1e-3, -1e-3, 1.00390625, -1.00390625, 0.3, -0.3])
 def test_codes_keep_the_order_and_never_lie_above(value):
-    code = int(screens._code_below(value))
+    code = int(screens.code_below(value))
     back = code if code >= 0 else code ^ 0x7FFF
     number = np.uint32((back & 0xFFFF) << 16).view(np.float32)
     assert number <= value
     assert value - number <= abs(value) * 2.0**-7
-    codes = [int(screens._code_below(v)) for v in np.linspace(-1.5, 1.5, 999)]
+    codes = [int(screens.code_below(v)) for v in np.linspace(-1.5, 1.5, 999)]
     assert codes == sorted(codes)
 
 

@@ -1,8 +1,12 @@
 """Recipes built on the spot: what a verb of the command line runs for a source that is named by a word or a path."""
 
+from curate.recipe.verbs.audits import run_audit_pairs, run_audit_vectors
 from curate.recipe.verbs.balancing import run_balance, run_imbalance
 from curate.recipe.verbs.cleaning import run_duplicates
 from curate.recipe.verbs.protocol import run_protocol
 from curate.recipe.verbs.shared import verb_recipe
 
-__all__ = ["run_balance", "run_duplicates", "run_imbalance", "run_protocol", "verb_recipe"]
+__all__ = [
+    "run_audit_pairs", "run_audit_vectors", "run_balance", "run_duplicates", "run_imbalance", "run_protocol",
+    "verb_recipe",
+]  # fmt: skip

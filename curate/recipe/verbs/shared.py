@@ -8,6 +8,7 @@ from typing import Any
 
 from curate.collect import recognise
 from curate.core import columns as col
+from curate.core.shapes import StrictParams
 from curate.recipe.schema import Recipe, make_recipe
 
 #: A step with the parameters that the user gave; those that are None keep their defaults.
@@ -16,13 +17,14 @@ StepWithParams = tuple[str, Mapping[str, Any]]
 
 def verb_recipe(
     verb: str,
-    source: str,
+    source: str | StrictParams,
     steps: Sequence[StepWithParams],
     overrides: Sequence[str] = (),
     *,
     against: Path | None = None,
+    embedder: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows.
+    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows, or the source's parameters.
 
     The recipe's name is the verb's; files and folders are named by whole paths, so that the run can be resumed and
     undone from anywhere. overrides: `key.path=value`, as `--set` takes them (`source.labels=labels.csv`, `seed=3`).
@@ -30,9 +32,11 @@ def verb_recipe(
     """
     raw: dict[str, Any] = {
         "name": verb,
-        "source": _plain(recognise(source).model_dump(exclude_none=True)),
+        "source": _plain((recognise(source) if isinstance(source, str) else source).model_dump(exclude_none=True)),
         "steps": [{name: {key: value for key, value in given.items() if value is not None}} for name, given in steps],
     }
+    if embedder is not None:
+        raw["embedder"] = _plain(embedder)
     if against is not None:
         raw["against"] = str(against.expanduser().resolve())
     return make_recipe(raw, overrides, origin=f"curate {verb}")
