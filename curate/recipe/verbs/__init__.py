@@ -2,6 +2,7 @@
 
 from curate.recipe.verbs.balancing import run_balance, run_imbalance
 from curate.recipe.verbs.cleaning import run_duplicates
+from curate.recipe.verbs.noise import run_noise
 from curate.recipe.verbs.shared import verb_recipe
 
-__all__ = ["run_balance", "run_duplicates", "run_imbalance", "verb_recipe"]
+__all__ = ["run_balance", "run_duplicates", "run_imbalance", "run_noise", "verb_recipe"]
