@@ -66,15 +66,15 @@ def _whole(
 ) -> tuple[Curve, Curve]:
     temperature, between = knowledge.temperature, knowledge.model.between
     stays = belief.moved < 0
-    found = part_identities(projected, identity, stays, between)
+    found = part_identities(projected, identity, stays, between, temperature)
     rows = np.flatnonzero(stays & (belief.right > 0.5))
     count = np.bincount(identity[rows], minlength=int(identity.max(initial=-1)) + 1)
     suspicious = np.zeros(len(count), bool)
-    suspicious[found.who[found.ratio > 0]] = True
+    suspicious[found.who[found.score > 0]] = True
     clean = rng.permutation(np.flatnonzero((count >= _MERGEABLE) & ~suspicious))
     pairs = clean[: 2 * min(_WHOLE, len(clean) // 2)].reshape(-1, 2)
-    planted, _ = planted_partings(projected[rows], identity[rows], pairs, between)
-    mixed = fit_curve(temperature * planted, temperature * found.ratio)
+    planted = planted_partings(projected[rows], identity[rows], pairs, between, temperature)
+    mixed = fit_curve(planted, found.score)
     chosen = rng.permutation(np.flatnonzero((count >= 2 * _SPLITTABLE) & ~suspicious))[:_WHOLE]
     halves = planted_splits(projected[rows], identity[rows], np.sort(chosen), between, rng)
     weight = np.clip(belief.right, 1e-4, 1)

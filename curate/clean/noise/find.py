@@ -140,8 +140,8 @@ def _believe(
 def _faults(state: _State, group: np.ndarray, executor: Executor) -> Faults:
     known, curves, identity = state.known, state.curves, state.identity
     identities, temperature = int(identity.max()) + 1, known.temperature
-    found = part_identities(state.projected, identity, state.belief.moved < 0, known.model.between)
-    chance, mixed_share = curves.mixed.probability(temperature * found.ratio)
+    found = part_identities(state.projected, identity, state.belief.moved < 0, known.model.between, temperature)
+    chance, mixed_share = curves.mixed.probability(found.score)
     persons = _second_persons(state, found, chance >= REAL, executor)
     belief = persons.belief
     pairs = _pairs(state, persons, executor)
@@ -165,7 +165,7 @@ def _faults(state: _State, group: np.ndarray, executor: Executor) -> Faults:
     confidence = np.where(same, 0, confidence)
     tables = [
         _rows("mislabelled", np.arange(len(identity)), belief.wrongness, confidence, suggested, runner_up),
-        _mixed_rows(identity, found, temperature, chance, persons, ~strayed),
+        _mixed_rows(identity, found, chance, persons, ~strayed),
         _split_rows(identity, pairs, odds, sure, root, size),
     ]
     shares = {"mislabelled": share, "mixed": mixed_share, "split": split_share}
@@ -251,14 +251,14 @@ def _rows(kind: str, row: np.ndarray, score: Any, confidence: Any, suggested: An
 
 
 def _mixed_rows(
-    identity: np.ndarray, found: Partings, temperature: float, chance: np.ndarray, persons: _Persons, free: np.ndarray
+    identity: np.ndarray, found: Partings, chance: np.ndarray, persons: _Persons, free: np.ndarray
 ) -> pd.DataFrame:
     place = np.full(int(identity.max()) + 1, -1)
     place[found.who] = np.arange(len(found.who))
     rows = np.flatnonzero((found.part == 1) & (place[identity] >= 0) & free)
     at = place[identity[rows]]
     suggested = np.where(persons.code[rows] != identity[rows], persons.code[rows], -1)
-    return _rows("mixed", rows, temperature * found.ratio[at], chance[at], suggested, -1)
+    return _rows("mixed", rows, found.score[at], chance[at], suggested, -1)
 
 
 def _roots(pairs: _Pairs, least: float, size: np.ndarray) -> np.ndarray:

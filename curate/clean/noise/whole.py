@@ -17,22 +17,29 @@ MIN_PART = 2
 
 @dataclass(frozen=True)
 class Partings:
-    """Identities that may hold two persons: `who` `(M,)` codes; `ratio` `(M,)`, the log-likelihood of two persons minus
-    that of one, or that of the smaller set being one person rather than all strangers to each other, if that is
-    less; part `(N,)` int8, 1 for the images of the smaller person (0 for those that take no part).
+    """Identities that may hold two persons: `who` `(M,)` codes; `score` `(M,)`, the log-odds of two persons against
+    one; part `(N,)` int8, 1 for the images of the smaller person (0 for those that take no part).
     """
 
     who: np.ndarray
-    ratio: np.ndarray
+    score: np.ndarray
     part: np.ndarray
 
 
-def part_identities(projected: np.ndarray, identity: np.ndarray, stays: np.ndarray, between: np.ndarray) -> Partings:
+def part_identities(
+    projected: np.ndarray, identity: np.ndarray, stays: np.ndarray, between: np.ndarray, temperature: float
+) -> Partings:
     """Part each identity in two, over its images that don't belong to another identity anyway.
 
-    projected `(N, d)`, identity `(N,)` codes, stays `(N,)` bool. Identities whose smaller part has fewer than 2
-    images are left out.
+    projected `(N, d)`, identity `(N,)` codes, stays `(N,)` bool. The score is the tempered log-likelihood of two
+    persons minus that of one, less what searching for the best parting gains by chance: the log of the number of
+    partings, if every size of the smaller set is as likely, and every set of a size. The likelihood ratio is that of
+    the smaller set being one person rather than strangers to each other, if that is less: two mislabelled
+    images of two persons part well from the rest, and are no second person. Identities whose smaller part has fewer
+    than 2 images are left out.
     """
+    from scipy.special import gammaln
+
     part = np.zeros(len(identity), np.int8)
     found, ratio = two_persons(projected[stays], identity[stays], between)
     part[stays] = found
@@ -41,28 +48,26 @@ def part_identities(projected: np.ndarray, identity: np.ndarray, stays: np.ndarr
     part[~np.isin(identity, who)] = 0
     rows = np.flatnonzero(part)
     smaller = Templates.of(projected[rows], identity[rows], np.ones(len(rows)), len(ratio), between)
-    alone = evidence(np.ones(len(rows)), projected[rows], between)
-    apart = np.bincount(identity[rows], alone, len(ratio))
-    coherent = evidence(smaller.count[who], smaller.sums[who], between) - apart[who]
-    # Two mislabelled images of two persons part well from the rest, and are no second person.
-    return Partings(who, np.minimum(ratio[who], coherent), part)
+    alone = np.bincount(identity[rows], evidence(np.ones(len(rows)), projected[rows], between), len(ratio))
+    one_person = evidence(smaller.count[who], smaller.sums[who], between) - alone[who]
+    n, k = np.bincount(identity[stays], minlength=len(ratio))[who], small[who]
+    partings = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + np.log(n // 2)
+    return Partings(who, temperature * np.minimum(ratio[who], one_person) - partings, part)
 
 
 def planted_partings(
-    projected: np.ndarray, identity: np.ndarray, pairs: np.ndarray, between: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The ratios of identities that are merged two by two: pairs `(M, 2)` of codes, each code in one pair at most.
+    projected: np.ndarray, identity: np.ndarray, pairs: np.ndarray, between: np.ndarray, temperature: float
+) -> np.ndarray:
+    """The scores of identities that are merged two by two, as far as a parting is found at all: `(m,)`.
 
-    Returns the ratios `(m,)` and the sizes `(m,)` of the smaller person, as far as a parting was found at all.
+    pairs `(M, 2)` of codes, each code in one pair at most.
     """
     code = np.full(int(identity.max(initial=-1)) + 1, -1, np.int64)
     code[pairs[:, 0]] = code[pairs[:, 1]] = np.arange(len(pairs))
     rows = np.flatnonzero(code[identity] >= 0)
     if not len(rows):
-        return np.zeros(0), np.zeros(0)
-    merged = part_identities(projected[rows], code[identity[rows]], np.ones(len(rows), bool), between)
-    sizes = np.bincount(code[identity[rows]], merged.part, len(pairs))
-    return merged.ratio, sizes[merged.who]
+        return np.zeros(0)
+    return part_identities(projected[rows], code[identity[rows]], np.ones(len(rows), bool), between, temperature).score
 
 
 def planted_splits(
