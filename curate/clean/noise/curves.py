@@ -50,10 +50,12 @@ def fit_curves(
     wrong, of = planted.wrong, group[planted.rows]
     mislabelled = fit_curve(score[wrong], score[~wrong], of[wrong], of[~wrong], groups)
     tempered = knowledge.temperature * planted_belief.own
-    limit = float(np.quantile(tempered[wrong], 0.999) + 1.0) if wrong.any() else np.inf
+    limit = np.quantile(tempered[~wrong & (planted_belief.odds > 0)], 0.05)
+    if wrong.any():
+        limit = max(limit, np.quantile(tempered[wrong], 0.999) + 1)
     recall = float((tempered[wrong] < limit).mean()) if wrong.any() else np.nan
     mixed, split = _whole(projected, identity, belief, knowledge, rng, executor)
-    return Curves(mislabelled, mixed, split, limit, recall)
+    return Curves(mislabelled, mixed, split, float(limit), recall)
 
 
 def _whole(

@@ -12,8 +12,8 @@ from curate.stats.two_covariance import TwoCovariance
 
 #: Names that a wrong label is drawn from, for the share of look-alikes.
 NEAREST = 5
-#: Of the planted labels: any other identity, one of the five most alike, a stranger (whose identity is taken away).
-_ANY, _ALIKE = 0.45, 0.45
+#: How much the shares of strangers and of look-alikes are held to a fifth and to a half: pseudo-counts.
+_HELD = 10.0
 _RATE = 0.04
 _FEWEST = 40
 
@@ -33,32 +33,45 @@ class Planted:
 def plant(
     projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator
 ) -> Planted:
-    """Rename some of the images whose names are believed: one in 25."""
+    """Rename some of the images whose names are believed: one in 25, at least 40.
+
+    As many of them are strangers, whose own identity is taken away, as were found among the wrong names of the set,
+    and as many of the others are called one of the five identities most alike; the rest is called anything.
+    """
     n, identities = len(identity), int(identity.max(initial=-1)) + 1
     right = belief.right
     count = np.bincount(identity, minlength=identities)
     wanted = max(_FEWEST, round(_RATE * n))
-    gone = _taken_away(count, wanted * (1 - _ANY - _ALIKE), rng)
+    gone = _taken_away(count, wanted * belief.strangers, rng)
     new, wrong = identity.copy(), np.zeros(n, bool)
     away = gone[identity]
-    pool = rng.permutation(np.flatnonzero((right > 0.9) & (count[identity] >= 3) & ~away))[: min(wanted, n // 3)]
-    any_number = round(len(pool) * _ANY / (_ANY + _ALIKE))
+    named = round(wanted * (1 - belief.strangers))
+    pool = rng.permutation(np.flatnonzero((right > 0.9) & (count[identity] >= 3) & ~away))[: min(named, n // 3)]
     home = np.flatnonzero(~gone)
     if len(home) > 1:
         near = _nearest(projected, identity, right, knowledge.model, home)
         place = np.full(identities, -1)
         place[home] = np.arange(len(home))
-        one, two = pool[:any_number], pool[any_number:]
+        alike = round(len(pool) * _share_alike(identity, belief, near, place))
+        one, two = pool[alike:], pool[:alike]
         step = rng.integers(1, len(home), len(one))
         new[one] = home[(place[identity[one]] + step) % len(home)]
         new[two] = near[place[identity[two]], rng.integers(0, near.shape[1], len(two))]
-        strangers = rng.permutation(np.flatnonzero(away & (right > 0.5)))[: round(wanted * (1 - _ANY - _ALIKE))]
+        strangers = rng.permutation(np.flatnonzero(away & (right > 0.5)))[: wanted - named]
         new[strangers] = home[rng.integers(0, len(home), len(strangers))]
         wrong[pool] = wrong[strangers] = True
         away = away & ~wrong
     rows = np.flatnonzero(~away)
     _, codes = np.unique(new[rows], return_inverse=True)
     return Planted(rows, codes, wrong[rows], (1 - right)[rows])
+
+
+def _share_alike(identity: np.ndarray, belief: Belief, near: np.ndarray, place: np.ndarray) -> float:
+    """Of the wrong names found, the share whose name is among the five most like the right one."""
+    moves = np.flatnonzero((belief.moved > 0) & (place[identity] >= 0))
+    moves = moves[place[belief.other[moves]] >= 0]
+    among = (near[place[belief.other[moves]]] == identity[moves][:, None]).any(axis=1).sum()
+    return float((among + 0.5 * _HELD) / (len(moves) + _HELD))
 
 
 def _taken_away(count: np.ndarray, images: float, rng: np.random.Generator) -> np.ndarray:
