@@ -30,13 +30,16 @@ class ProcessCost:
     peak_bytes: int
 
 
-def process_cost(command: Sequence[str]) -> ProcessCost:
-    """Run a command to its end, looking at the memory of its process tree ten times a second (Linux)."""
+def process_cost(command: Sequence[str], memory: str = "Pss:") -> ProcessCost:
+    """Run a command to its end, looking at the memory of its process tree ten times a second (Linux).
+
+    memory: a line of `smaps_rollup`; `Pss_Anon:` leaves memory-mapped files out.
+    """
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, sum(_resident(pid) for pid in _tree(process.pid)))
+        peak = max(peak, sum(_resident(pid, memory) for pid in _tree(process.pid)))
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
@@ -54,11 +57,11 @@ def _tree(pid: int) -> list[int]:
     return found
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int, memory: str) -> int:
     try:
         # PSS counts a page that several processes share once.
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(memory):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass

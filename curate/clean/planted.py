@@ -24,11 +24,15 @@ LOOKED_FOR_BY: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "near_copy_other_identity": ("near_duplicates",),
     "corrupt": ("unreadable",),
     "tiny": ("unreadable",),
-    "mislabelled": (),
-    "mixed_identity": (),
-    "split_identity": (),
+    "mislabelled": ("label_noise",),
+    "mixed_identity": ("label_noise",),
+    "split_identity": ("label_noise",),
     "shared_identity": (),
 })  # fmt: skip
+#: Steps that answer several faults, each by decisions whose reason is the fault's name; what they flag is no answer.
+BY_REASON = frozenset({"label_noise"})
+#: Other faults whose images stand under a wrong name too: calling them mislabelled is true.
+WRONG_NAMES = ("exact_copy_other_identity", "near_copy_other_identity", "mixed_identity")
 #: Faults that are a pair of images: the copy and what it was copied from.
 COPIES = frozenset(
     fault for fault, steps in LOOKED_FOR_BY.items() if {"exact_duplicates", "near_duplicates"} & {*steps}
@@ -52,8 +56,10 @@ def planted_faults(
 
     Table `planted/faults`, one row for each fault: planted and found images, recall = found / planted; and of the step
     that looks for it: decided images (or pairs, for copies) and precision = the share of them that is truly a fault
-    the step looks for. Only `drop` and `flag` count. A planted copy is found where a decision of its step names it, on
-    either side, together with an image of the same source; any two images of one source are a true pair.
+    the step looks for. Only `drop` and `flag` count; of `label_noise` `drop`, `move` and `merge` with the fault as
+    their reason, where a copy under another's name, or an image of a second person, is truly mislabelled too. A
+    planted copy is found where a decision of its step names it, on either side, together with an image of the same
+    source; any two images of one source are a true pair.
     removed_before: planted images that an earlier step had dropped for its own reasons; they count as planted.
     Recall and precision are NaN where no step looked.
     """
@@ -62,7 +68,7 @@ def planted_faults(
     ran = set(features["steps"])
     images = pd.Index(pd.unique(_texts(pd.concat([truth[col.IMAGE_ID], truth["related_id"]])).dropna()))
     family = _families(truth, images)
-    found_by = {step: _Found(by_step, step, truth, images, family) for step in sorted(ran) if step in _STEPS}
+    found_by: dict[tuple[str, str | None], _Found] = {}
     rows, unseen = [], []
     for fault in sorted(truth["fault"].dropna().astype("str").unique()):
         planted = truth[(truth["fault"] == fault).to_numpy()]
@@ -71,14 +77,16 @@ def planted_faults(
             rows.append({"fault": fault, "planted": len(planted), **_NOTHING})
             unseen.append(f"{fault} ({len(planted)})")
         else:
-            rows.append({"fault": fault, **found_by[step].row(planted)})
+            key = (step, fault if step in BY_REASON else None)
+            if key not in found_by:
+                found_by[key] = _Found(by_step, *key, truth, images, family)
+            rows.append({"fault": fault, **found_by[key].row(planted)})
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     summary = {row["fault"]: _sentence(row) for row in rows}
     notes = (f"No step of this run looks for these planted faults: {', '.join(unseen)}.",) if unseen else ()
     return Report(tables={"planted/faults": table}, summary=summary, notes=notes)
 
 
-_STEPS = frozenset(step for steps in LOOKED_FOR_BY.values() for step in steps)
 _NOTHING = {
     "step": None, "removed_before": 0, "found": 0, "recall": np.nan, "decided": 0, "true": 0, "precision": np.nan,
 }  # fmt: skip
@@ -88,16 +96,27 @@ class _Found:
     """What one step decided, held against the truth."""
 
     def __init__(
-        self, decisions: pd.DataFrame, step: str, truth: pd.DataFrame, images: pd.Index, family: np.ndarray
+        self,
+        decisions: pd.DataFrame,
+        step: str,
+        reason: str | None,
+        truth: pd.DataFrame,
+        images: pd.Index,
+        family: np.ndarray,
     ) -> None:
         self.step, self.images = step, images
-        acts = (decisions["action"].isin(["drop", "flag"])).to_numpy()
+        answers = ["drop", "flag"] if reason is None else ["drop", "move", "merge"]
+        acts = (decisions["action"].isin(answers)).to_numpy()
         mine = (decisions["step"] == step).to_numpy()
-        rows = decisions[acts & mine]
+        rows = decisions[acts & mine & ((decisions["reason"] == reason).to_numpy() if reason else True)]
         one = _texts(rows[col.IMAGE_ID])
         at = images.get_indexer(one)
-        faults = [fault for fault, steps in LOOKED_FOR_BY.items() if step in steps]
-        if COPIES.intersection(faults):
+        faults = (
+            [reason, *(WRONG_NAMES if reason == "mislabelled" else ())]
+            if reason
+            else [fault for fault, steps in LOOKED_FOR_BY.items() if step in steps]
+        )
+        if reason is None and COPIES.intersection(faults):
             two = _texts(rows["related_id"])
             other = images.get_indexer(two)
             true = (at >= 0) & (other >= 0) & (at != other) & (family[at] == family[other])

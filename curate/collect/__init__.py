@@ -13,8 +13,13 @@ from curate.core.shapes import StrictParams
 SOURCES: dict[str, Source] = {
     source.kind: source
     for source in (
-        folder.SOURCE, table.SOURCE, lists.SOURCE, scores.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE,
-    )  # fmt: skip
+        folder.SOURCE,
+        table.SOURCE,
+        lists.SOURCE,
+        scores.SOURCE,
+        synthetic.SOURCE,
+        synthetic.TABLE_SOURCE,
+    )
 }
 
 _RECOGNISED = (

@@ -88,21 +88,26 @@ class StoredVectors:
         object.__setattr__(self, "rows", state["rows"])
 
 
-def load_vectors(folder: Path | str) -> Vectors:
-    """Open a folder that `Vectors.write` wrote, or a `.npy` beside a `.csv`/`.parquet` of ids of the same name.
+def load_vectors(folder: Path | str, ids: Path | str | None = None) -> Vectors:
+    """Open a folder that `Vectors.write` wrote, or a `.npy` with a `.csv`/`.parquet` of ids in the order of its rows.
 
-    Raises InputError where ids and rows differ in number, or a vector is not finite and of unit length.
+    ids: that table; by default the one of the same name beside the `.npy`. Raises InputError where ids and rows differ
+    in number, `ids` is given for a folder, or a vector is not finite and of unit length.
     """
     folder = Path(folder)
     if folder.suffix == ".npy":
-        matrix_path, ids_path = folder, folder.with_suffix(".parquet")
-        if not ids_path.exists():
+        matrix_path, ids_path = folder, folder.with_suffix(".parquet") if ids is None else Path(ids)
+        if ids is None and not ids_path.exists():
             ids_path = folder.with_suffix(".csv")
         for path in (matrix_path, ids_path):
             if not path.exists():
                 raise InputError("no such file", file=path,
-                                 remedy="A .npy matrix needs a .parquet or .csv of image_ids beside it")  # fmt: skip
-        meta = {"model": folder.stem, "fingerprint": _file_mark(folder)}
+                                 remedy="A .npy matrix needs a .parquet or .csv of image_ids beside it, or named "
+                                        "as ids")  # fmt: skip
+        meta = {"model": folder.stem, "fingerprint": json_digest([_file_mark(folder), _file_mark(ids_path)])}
+    elif ids is not None:
+        raise InputError("a folder of vectors has its own ids", file=folder, value=str(ids),
+                         remedy="Leave the ids out, or give the .npy file")  # fmt: skip
     else:
         matrix_path, ids_path = folder / "vectors.npy", folder / "image_ids.parquet"
         if not (folder / "meta.json").exists():

@@ -27,7 +27,11 @@ class DlibParams(StrictParams):
 
 
 class VectorsParams(StrictParams):
-    """The user's own vectors: a folder that `Vectors.write` wrote, or `NAME.npy` beside its ids in a table."""
+    """The user's own vectors: a folder that `Vectors.write` wrote, or a `.npy` with its ids in a table.
+
+    ids: a CSV or Parquet with the column `image_id`, in the order of the rows (default: `NAME.csv` beside `NAME.npy`).
+    """
 
     kind: Literal["vectors"] = "vectors"
     path: Path
+    ids: Path | None = None

@@ -51,7 +51,7 @@ def example(step: Step, folder: Path, params: StrictParams | None = None) -> tup
     """A small synthetic manifest with planted faults, split in two, and the features that a step needs."""
     from curate.collect import SOURCES
     from curate.core.shapes import SerialExecutor
-    from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, STEPS_RUN, FeatureStore
+    from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN, FeatureStore
     from curate.recipe.schema import make_recipe
 
     needs = step.needs_of(params)
@@ -74,6 +74,8 @@ def example(step: Step, folder: Path, params: StrictParams | None = None) -> tup
         values[STEPS_RUN] = ("near_duplicates",)
     if EVIDENCE in needs:
         values[EVIDENCE] = {}
+    if SOURCE in needs:
+        values[SOURCE] = manifest
     return manifest, values
 
 
@@ -128,6 +130,8 @@ def _row_aligned(value: Any, manifest: Manifest) -> bool:
 def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _copy(part) for name, part in value.items()}
+    if isinstance(value, Manifest):
+        return Manifest(value.frame.copy(deep=True), value.root, value.levels)
     return value if isinstance(value, tuple) else value.copy()
 
 
@@ -138,6 +142,8 @@ def _same(a: Any, b: Any) -> bool:
         return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)
     if isinstance(a, pd.DataFrame):
         return a.equals(b)
+    if isinstance(a, Manifest):
+        return a.frame.equals(b.frame)
     return a.tobytes() == b.tobytes()
 
 

@@ -24,6 +24,7 @@ from curate.recipe.cache import KeyedCache
 
 #: Images in one piece of work, whatever the number of workers.
 SHARD = 4096
+_TILE = 65_536
 EMBEDDING = "embedding"
 DESCRIPTOR = "descriptor"
 CONTENT = "content"
@@ -33,9 +34,11 @@ STEPS_RUN = "steps"
 EVIDENCE = "evidence"
 VECTORS = "vectors"
 STORED = "stored_vectors"
+SOURCE = "source"
 
-#: Needs that the run itself knows: earlier decisions, names of earlier steps, evidence of earlier steps by name.
-OF_THE_RUN = (DECISIONS, STEPS_RUN, EVIDENCE)
+#: Needs that the run itself knows: earlier decisions, names of earlier steps, evidence of earlier steps by name, and
+#: the manifest as it was before the first step.
+OF_THE_RUN = (DECISIONS, STEPS_RUN, EVIDENCE, SOURCE)
 
 Progress = Callable[[str, int, int], None]
 
@@ -96,6 +99,11 @@ class FeatureStore:
         self._looked = np.zeros(len(self._own) if self._own is not None else 0, dtype=bool)
 
     @property
+    def source(self) -> Manifest:
+        """All images, as they were before the first step."""
+        return self._source
+
+    @property
     def has_pixels(self) -> bool:
         """Whether the source says where its pixels are."""
         return self._source.root is not None and col.PATH in self._source.frame
@@ -138,7 +146,7 @@ class FeatureStore:
             return json_digest([name, None])
         if name in (EMBEDDING, STORED, VECTORS):
             if self._params.kind == "vectors":
-                return json_digest([name, load_vectors(self._params.path).fingerprint])
+                return json_digest([name, load_vectors(self._params.path, self._params.ids).fingerprint])
             train = _training_rows(manifest)
             return json_digest([name, self.embedder.fingerprint, self._digest(manifest, train), self._digest(manifest)])
         if name == TRUTH:
@@ -217,7 +225,7 @@ class FeatureStore:
         if self._params.kind != "vectors":
             matrix = self._embedding(manifest)
             return StoredVectors(matrix, np.where(matrix.any(axis=1), np.arange(len(matrix)), -1))
-        vectors = load_vectors(self._params.path)
+        vectors = load_vectors(self._params.path, self._params.ids)
         rows = vectors.rows_of(manifest.frame[col.IMAGE_ID])
         if len(rows) and (rows < 0).all():
             raise InputError(
@@ -230,11 +238,13 @@ class FeatureStore:
 
     def _embedding(self, manifest: Manifest) -> np.ndarray:
         if self._params.kind == "vectors":
-            vectors = self._stored(manifest)
-            rows = vectors.rows
-            found = unit(vectors.matrix[np.maximum(rows, 0)]) if len(vectors.matrix) else np.zeros((len(rows), 1))
-            found[rows < 0] = 0
-            return found.astype(np.float32)
+            stored = self._stored(manifest)
+            # Tile by tile: the matrix may be larger than what is free in memory beside the result.
+            found = np.zeros((len(stored), max(stored.matrix.shape[1], 1)), np.float32)
+            for start in range(0, len(stored), _TILE):
+                tile = stored.rows[start : start + _TILE]
+                found[start : start + _TILE][tile >= 0] = unit(stored.matrix[tile[tile >= 0]])
+            return found
         key = self.key(EMBEDDING, manifest)
         if self._fit_cache is None or self._fit_cache[0] != key:
             descriptors = self.get(DESCRIPTOR, manifest)

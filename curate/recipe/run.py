@@ -24,6 +24,7 @@ from curate.recipe.features import (
     DECISIONS,
     EVIDENCE,
     OF_THE_RUN,
+    SOURCE,
     STEPS_RUN,
     FeatureStore,
     Pending,
@@ -226,6 +227,8 @@ class _Run:
             values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
         if EVIDENCE in item.needs:
             values[EVIDENCE] = self._evidence(item.order)
+        if SOURCE in item.needs:
+            values[SOURCE] = self.store.source
         reference = self.against.bound(item.needs) if self.against is not None else None
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)

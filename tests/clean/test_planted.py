@@ -70,12 +70,12 @@ def test_single_images():
 
 
 def test_a_fault_that_no_step_looks_for_has_no_recall_and_a_note():
-    truth = truth_of(("a", "mislabelled"), ("b", "resized", "a"), ("c", "unheard_of"))
+    truth = truth_of(("a", "shared_identity"), ("b", "resized", "a"), ("c", "unheard_of"))
     table, found = measured(truth)
     assert table["recall"].isna().all()
     assert len(found.notes) == 1
-    assert all(f"{fault} (1)" in found.notes[0] for fault in ("mislabelled", "resized", "unheard_of"))
-    assert found.summary["mislabelled"] == "1 planted, no step looked"
+    assert all(f"{fault} (1)" in found.notes[0] for fault in ("shared_identity", "resized", "unheard_of"))
+    assert found.summary["shared_identity"] == "1 planted, no step looked"
 
 
 def test_a_step_that_ran_and_found_nothing_has_recall_zero():
@@ -93,6 +93,20 @@ def test_nothing_planted():
 
 def test_the_steps_named_here_exist():
     from curate.clean import exact_duplicates, near_duplicates, unreadable
+    from curate.clean.noise import label_noise
 
-    names = {exact_duplicates.exact_duplicates.name, near_duplicates.near_duplicates.name, unreadable.unreadable.name}
+    names = {exact_duplicates.exact_duplicates.name, near_duplicates.near_duplicates.name, unreadable.unreadable.name,
+             label_noise.label_noise.name}  # fmt: skip
     assert {step for steps in LOOKED_FOR_BY.values() for step in steps} == names
+
+
+def test_wrong_names_are_answered_by_their_reason():
+    truth = truth_of(("a", "mislabelled"), ("b", "mixed_identity"), ("c", "split_identity"), ("d", "mislabelled"))
+    moved = Decisions.of(["a", "x", "b"], "move", "mislabelled", new_value="q")
+    merged = Decisions.of(["c"], "merge", "split_identity", new_value="q")
+    unsure = Decisions.of(["d"], "flag", "mislabelled")
+    table, _ = measured(truth, *(part.stamped("label_noise", 4) for part in (moved, merged, unsure)))
+    # What is only flagged is no answer; an image of a second person is truly mislabelled, and not found as mixed.
+    assert table["recall"].to_dict() == {"mislabelled": 0.5, "mixed_identity": 0.0, "split_identity": 1.0}
+    assert table.loc["mislabelled", ["decided", "true"]].tolist() == [3, 2]
+    assert table.loc["split_identity", ["decided", "true"]].tolist() == [1, 1]

@@ -23,6 +23,7 @@ PARAMS = {
     "imbalance": {"labels": ["identity", "gender"], "cells": ["gender", "ethnicity"]},
     "verification_protocol": {"group_by": ["gender"], "pairs_per_group": 20, "folds": 2, "allow_fewer": True},
     "audit": {"group_by": ["gender"], "far": [0.1]},
+    "label_noise": {"group_by": ["gender"], "mislabelled": "move"},
     "duplicate_calibration": {"sample": 10, "alterations": ["flipped", "cropped"]},
 }
 

@@ -1,0 +1,1 @@
+"""Who is not who the label says: mislabelled images, mixed and split identities."""

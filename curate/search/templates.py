@@ -1,0 +1,139 @@
+"""Identity templates: how well vectors fit their own identity, and which other one they fit best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from curate.core.shapes import Executor
+from curate.stats.two_covariance import same_person, sums_of, template_terms
+
+#: Values of one block of ratios: 64 MB. Rows that one task takes, several blocks of them.
+_BLOCK, _TASK = 16_000_000, 16_384
+#: Other identities that are kept for each vector.
+TOP = 2
+
+
+@dataclass(frozen=True)
+class Templates:
+    """What is known of each identity: `count` `(K,)`, the weights of its vectors, and `sums` `(K, d)` of them.
+
+    between: of the model on whose axes the vectors lie.
+    """
+
+    count: np.ndarray
+    sums: np.ndarray
+    between: np.ndarray
+
+    @classmethod
+    def of(
+        cls, vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, identities: int, between: np.ndarray
+    ) -> Templates:
+        """Add up projected vectors `(N, d)` of identities `(N,)` with weights `(N,)`."""
+        count = np.bincount(identity, weight, identities)
+        return cls(count, sums_of(vectors, identity, weight, identities), between)
+
+    def fit_of_own(self, vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The log-likelihood ratio of each vector being of its identity rather than of a stranger: `(N,)` float64.
+
+        Its own part, `weight`, is first taken out of the template (leave one out); an identity without another vector
+        gives 0.
+        """
+        from curate.search.template_kernels import own_ratio
+
+        return own_ratio(vectors, identity, np.asarray(weight, np.float64), self.count, self.sums, self.between)
+
+
+@dataclass(frozen=True)
+class Others:
+    """Of M vectors: the other identities that fit best, `who` `(M, 2)` int64 (-1: none), by how much, `ratio`
+    `(M, 2)` float32 (log-likelihood ratios against a stranger), and `total` `(M,)` float64: the log of the sum over
+    all other identities of exp(temperature * ratio).
+    """
+
+    who: np.ndarray
+    ratio: np.ndarray
+    total: np.ndarray
+
+
+def best_other(
+    vectors: np.ndarray, identity: np.ndarray, temperature: np.ndarray, templates: Templates, executor: Executor
+) -> Others:
+    """Compare each vector `(M, d)` with the template of every identity but its own; exact, tile by tile.
+
+    temperature: `(M,)`. Memory: one block of 16 million ratios a worker.
+    """
+    terms = template_terms(templates.count, templates.sums, templates.between)
+    results = list(executor.map(partial(_compare, terms=terms), _tasks(vectors, identity, temperature)))
+    who = np.concatenate([np.zeros((0, TOP), np.int64), *(result[0] for result in results)])
+    ratio = np.concatenate([np.zeros((0, TOP), np.float32), *(result[1] for result in results)])
+    return Others(who, ratio, np.concatenate([np.zeros(0), *(result[2] for result in results)]))
+
+
+def _tasks(vectors: np.ndarray, identity: np.ndarray, temperature: np.ndarray) -> Iterator[tuple]:
+    for start in range(0, len(vectors), _TASK):
+        here = slice(start, start + _TASK)
+        yield vectors[here], identity[here], np.asarray(temperature[here], np.float64)
+
+
+def _compare(task: tuple, terms: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    from curate.search.template_kernels import best_others
+
+    vectors, identity, temperature = task
+    square, linear, constant = terms
+    n = len(vectors)
+    best, value, total = np.empty((n, TOP), np.int64), np.empty((n, TOP), np.float32), np.empty(n)
+    rows = max(1, min(4096, _BLOCK // len(constant)))
+    for start in range(0, n, rows):
+        here = slice(start, start + rows)
+        tile = vectors[here]
+        ratio = tile @ linear
+        ratio += (tile * tile) @ square
+        ratio += constant
+        total[here] = best_others(ratio, identity[here], temperature[here], best[here], value[here])
+    return best, value, total
+
+
+def similar_templates(
+    templates: Templates, rows: np.ndarray, executor: Executor, *, neighbours: int = 5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of identities that may be one person: (a, b, ratio) with a < b, in order of (a, b).
+
+    rows: the identities that take part. Each proposes those `neighbours` whose mean persons have the highest cosine;
+    the ratio of a proposed pair is `same_person` of both sets, exact. Returns int64, int64, float64 `(P,)`.
+    """
+    person = templates.sums[rows] / (templates.count[rows][:, None] + 1 / templates.between)
+    person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
+    person = person.astype(np.float32)
+    neighbours = min(neighbours, len(rows) - 1)
+    if neighbours < 1:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    step = max(1, min(4096, _BLOCK // len(rows)))
+    starts = range(0, len(rows), step)
+    near = np.concatenate(list(executor.map(partial(_nearest, person=person, step=step, top=neighbours), starts)))
+    one, two = np.repeat(np.arange(len(rows)), neighbours), near.ravel()
+    pairs = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
+    a, b = rows[pairs // len(rows)], rows[pairs % len(rows)]
+    return a, b, _ratio_of(templates, a, b)
+
+
+def _nearest(start: int, person: np.ndarray, step: int, top: int) -> np.ndarray:
+    score = person[start : start + step] @ person.T
+    score[np.arange(len(score)), start + np.arange(len(score))] = -np.inf
+    chosen = np.empty((len(score), top), np.int64)
+    for place in range(top):
+        chosen[:, place] = score.argmax(1)
+        score[np.arange(len(score)), chosen[:, place]] = -np.inf
+    return chosen
+
+
+def _ratio_of(templates: Templates, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    count, sums = templates.count, templates.sums
+    parts = [
+        same_person(count[x], sums[x], count[y], sums[y], templates.between)
+        for x, y in ((a[at : at + 4096], b[at : at + 4096]) for at in range(0, len(a), 4096))
+    ]
+    return np.concatenate([np.zeros(0), *parts])

@@ -1,0 +1,115 @@
+"""Probabilities from known positives and a pool that holds unknown ones: presence-only logistic regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_ROUNDS = 25
+#: Standard deviations of what the curve is held near: slope 1, intercept 0, no difference between groups.
+_SLOPE, _INTERCEPT, _GROUP = 0.25, 0.5, 0.5
+_REACH = 20.0
+_LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """P(positive) = logistic(intercept + slope * score + group[g] + logit of the share of positives).
+
+    A score is already a log-likelihood ratio as far as a model can tell: intercept 0 and slope 1 mean that it told
+    the truth.
+    """
+
+    intercept: float
+    slope: float
+    group: np.ndarray
+
+    def ratio(self, score: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
+        """The mended log-likelihood ratio of each score `(N,)`; group `(N,)` codes, -1 for none."""
+        shift = 0.0 if group is None else np.append(self.group, 0.0)[group]
+        return self.intercept + self.slope * np.clip(score, -_REACH, _REACH) + shift
+
+    def score_at(self, probability: float, share: float, group: int = -1) -> float:
+        """The score at which the probability is reached where `share` of the pool is positive."""
+        shift = float(np.append(self.group, 0.0)[group])
+        return float((_logit(probability) - _logit(share) - self.intercept - shift) / self.slope)
+
+    def probability(
+        self, score: np.ndarray, group: np.ndarray | None = None, share: float | None = None
+    ) -> tuple[np.ndarray, float]:
+        """P(positive) of each score of a pool, and the pool's share of positives, by EM (Saerens et al. 2002).
+
+        share: where known, it is used as it is.
+        """
+        ratio = self.ratio(score, group)
+        if share is not None or not len(ratio):
+            share = _LEAST if share is None else share
+            return _sigmoid(ratio + _logit(share)), share
+        share = 0.05
+        for _ in range(200):
+            before, share = share, float(np.clip(_sigmoid(ratio + _logit(share)).mean(), _LEAST, 0.9))
+            if abs(share - before) < 1e-7:
+                break
+        return _sigmoid(ratio + _logit(share)), share
+
+
+def fit_curve(
+    planted: np.ndarray,
+    pool: np.ndarray,
+    planted_group: np.ndarray | None = None,
+    pool_group: np.ndarray | None = None,
+    groups: int = 0,
+) -> Curve:
+    """Fit the curve to scores of known positives, `(P,)`, and of a pool in which some are positive too, `(N,)`.
+
+    The pool's positives are unknown, and so is their share: EM for presence-only data (Ward et al. 2009, sections 3
+    and 4) over Platt's logistic curve (1999), held near a score that tells the truth. Scores beyond +-20 count as 20.
+    groups: how many groups have a shift of their own.
+    """
+    from scipy.optimize import minimize
+
+    if not len(planted) or not len(pool):
+        return Curve(0.0, 1.0, np.zeros(groups))
+    x = np.clip(np.concatenate([planted, pool, pool]), -_REACH, _REACH)
+    if groups:
+        where = np.concatenate([planted_group, pool_group, pool_group])
+    n, m = len(planted), len(pool)
+    target = np.concatenate([np.ones(n + m), np.zeros(m)])
+    at = np.concatenate([[0.0, 1.0], np.zeros(groups)])
+    chance, _ = Curve(0.0, 1.0, np.zeros(groups)).probability(pool, pool_group if groups else None)
+    for _ in range(_ROUNDS):
+        weight = np.concatenate([np.ones(n), chance, 1 - chance])
+        offset = np.log((n + chance.sum()) / max(m - chance.sum(), 1e-9))
+
+        def loss(theta: np.ndarray, weight: np.ndarray = weight, offset: float = offset) -> tuple[float, np.ndarray]:
+            eta = theta[0] + theta[1] * x + offset
+            if groups:
+                eta = eta + np.append(theta[2:], 0.0)[where]
+            value = weight @ (np.logaddexp(0, eta) - target * eta)
+            slope = weight * (_sigmoid(eta) - target)
+            gradient = np.concatenate([[slope.sum(), slope @ x], np.zeros(groups)])
+            if groups:
+                gradient[2:] = np.bincount(where[where >= 0], slope[where >= 0], groups)
+            held = (theta - np.concatenate([[0, 1], np.zeros(groups)])) / np.concatenate(
+                [[_INTERCEPT, _SLOPE], np.full(groups, _GROUP)]
+            )
+            spread = np.concatenate([[_INTERCEPT, _SLOPE], np.full(groups, _GROUP)])
+            return value + 0.5 * held @ held, gradient + held / spread
+
+        bounds = [(-8, 8), (0.05, 4), *[(-4, 4)] * groups]
+        new = minimize(loss, at, jac=True, method="L-BFGS-B", bounds=bounds).x
+        moved, at = np.abs(new - at).max(), new
+        curve = Curve(float(at[0]), float(at[1]), at[2:].copy())
+        chance, _ = curve.probability(pool, pool_group if groups else None)
+        if moved < 1e-4:
+            break
+    return curve
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
+
+
+def _logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curate.stats.contaminated import Curve, fit_curve
+
+
+def scores(rng, n, share, gap=3.0, scale=1.0):
+    """Log-likelihood ratios of two normals a distance `gap` apart, times `scale`, and which are positive."""
+    positive = rng.random(n) < share
+    x = rng.normal(np.where(positive, gap / 2, -gap / 2))
+    return gap * x * scale, positive
+
+
+def test_a_score_that_tells_the_truth_is_left_as_it_is():
+    rng = np.random.default_rng(0)
+    planted, _ = scores(rng, 2000, 1.0)
+    pool, _ = scores(rng, 8000, 0.05)
+    curve = fit_curve(planted, pool)
+    assert curve.slope == pytest.approx(1, abs=0.12)
+    assert curve.intercept == pytest.approx(0, abs=0.3)
+
+
+@pytest.mark.parametrize("scale", [0.4, 2.5])
+@pytest.mark.parametrize("share", [0.02, 0.2])
+def test_probabilities_are_calibrated_and_the_share_is_found(scale, share):
+    rng = np.random.default_rng(1)
+    planted, _ = scores(rng, 1500, 1.0, scale=scale)
+    pool, truth = scores(rng, 6000, share, scale=scale)
+    curve = fit_curve(planted, pool)
+    chance, found = curve.probability(pool)
+    assert found == pytest.approx(share, rel=0.3)
+    order = np.argsort(chance)
+    for part in np.array_split(order, 6):
+        assert chance[part].mean() == pytest.approx(truth[part].mean(), abs=0.06)
+    # The pool's own positives don't count as negatives: without that the share would be taken for none.
+    assert curve.slope * scale == pytest.approx(1, abs=0.25)
+
+
+def test_a_group_has_its_own_shift():
+    rng = np.random.default_rng(2)
+    planted, _ = scores(rng, 1000, 1.0)
+    pool, _ = scores(rng, 5000, 0.05)
+    group, pool_group = np.arange(1000) % 2, np.arange(5000) % 2
+    curve = fit_curve(planted + 1.0 * group, pool + 1.0 * pool_group, group, pool_group, 2)
+    # A score of the second group says less: it needs a higher one for the same probability.
+    assert curve.score_at(0.5, 0.05, 1) - curve.score_at(0.5, 0.05, 0) == pytest.approx(1.0, abs=0.4)
+    chance, _ = curve.probability(np.array([curve.score_at(0.5, 0.05, 1)]), np.array([1]), 0.05)
+    assert chance[0] == pytest.approx(0.5)
+
+
+def test_nothing_planted_changes_nothing():
+    curve = fit_curve(np.zeros(0), np.array([1.0]))
+    assert curve.ratio(np.array([-3.0, 2.0])) == pytest.approx([-3.0, 2.0])
+    assert Curve(0.0, 1.0, np.zeros(0)).probability(np.zeros(0))[0].size == 0
