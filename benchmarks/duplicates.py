@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.descriptors import descriptor_methods
 from benchmarks.hashes import phash_against_imagehash
 from benchmarks.measure import best_seconds, process_cost, show
 
@@ -224,12 +225,18 @@ def phash(chosen: argparse.Namespace) -> dict[str, Any]:
     return phash_against_imagehash(chosen.images, chosen.workers)
 
 
+def descriptors(chosen: argparse.Namespace) -> dict[str, Any]:
+    """VLAD and MinHash over random descriptors, of half as many images and of all: time, memory, recall."""
+    return descriptor_methods([chosen.described // 2, chosen.described], chosen.workers)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "phash": phash,
     "hamming": hamming,
     "cosine": cosine,
     "approximate": approximate,
     "growth": growth,
+    "descriptors": descriptors,
 }
 
 
@@ -243,6 +250,7 @@ def main() -> None:
     parser.add_argument("--hashes", type=int, default=1_000_000, help="hashes of the section hamming")
     parser.add_argument("--vectors", type=int, default=50_000, help="vectors of the sections cosine and approximate")
     parser.add_argument("--largest", type=int, default=10_000_000, help="most hashes of the section growth")
+    parser.add_argument("--described", type=int, default=80_000, help="most images of the section descriptors")
     chosen = parser.parse_args()
     figures: dict[str, Any] = {"workers": chosen.workers}
     for name in chosen.only.split(","):
