@@ -157,7 +157,7 @@ def _groups(document: dict[str, Any]) -> pd.DataFrame:
             "smallest_fmr": group["smallest_fmr"] if kind == "impostor" else None,
         }
         for group in document["groups"]
-        for kind in ("genuine", "impostor")
+        for kind in ("genuine", "impostor", "hard")
         if group[kind]
     ]  # fmt: skip
     columns = ["group", "kind", "pairs", *_FORMATS]

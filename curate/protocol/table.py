@@ -17,6 +17,8 @@ COLUMNS = (
     "group", "group_a", "group_b", "fold", "image_id_a", "image_id_b", "identity_a", "identity_b", "genuine", "stratum",
 )  # fmt: skip
 STRATA = ("random", "hard")
+#: Numbers of folds lie below this.
+MOST_FOLDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,11 @@ def _fold(table: pd.DataFrame, origin: object) -> np.ndarray:
     if "fold" not in table:
         return np.zeros(len(table), dtype=np.int64)
     numbers = pd.to_numeric(table["fold"], errors="coerce")
-    bad = (numbers.isna() | (numbers % 1 != 0)).to_numpy(bool)
+    bad = ~((numbers % 1 == 0) & (numbers >= 0) & (numbers < MOST_FOLDS)).to_numpy(bool)
     if bad.any():
         row = int(bad.argmax())
-        raise InputError("the fold is no whole number", file=origin, row=row + 1, column="fold",
-                         value=table["fold"].iloc[row])  # fmt: skip
+        raise InputError("the fold is no number of one", file=origin, row=row + 1, column="fold",
+                         value=table["fold"].iloc[row], allowed=f"0 to {MOST_FOLDS - 1:,}")  # fmt: skip
     return numbers.to_numpy(np.int64)
 
 
