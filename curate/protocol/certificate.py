@@ -102,11 +102,11 @@ def against_manifest(pairs: Coded, manifest: Manifest) -> dict[str, np.ndarray]:
 def described(pairs: Coded, correlation: float) -> list[dict[str, Any]]:
     """Each group, and each two groups that pairs go across, in order.
 
-    genuine, impostor, hard (of the impostor ones): pairs. identities, images, pairs_per_fold. concentration: of genuine
-    and of impostor pairs, the largest share that one identity takes part in, and the effective number of identities
-    (sum c_i)^2 / sum c_i^2. n_eff: the effective number of comparisons under the assumed correlation, n_eff_worst:
-    where errors depend on the identities alone. smallest_fmr: 3 / n_eff of the impostor pairs (the rule of three),
-    measurable_fmr: 30 / n_eff.
+    genuine, impostor, hard: pairs, the hard ones apart from the other impostor pairs. identities, images,
+    pairs_per_fold. concentration: of each kind, the largest share that one identity takes part in, and the effective
+    number of identities (sum c_i)^2 / sum c_i^2. n_eff: the effective number of comparisons under the assumed
+    correlation, n_eff_worst: where errors depend on the identities alone. smallest_fmr: 3 / n_eff of the impostor
+    pairs, without the hard ones (the rule of three), measurable_fmr: 30 / n_eff.
     """
     n = len(pairs.groups)
     low, high = np.minimum(pairs.group_a, pairs.group_b), np.maximum(pairs.group_a, pairs.group_b)
@@ -123,26 +123,26 @@ def described(pairs: Coded, correlation: float) -> list[dict[str, Any]]:
 
 
 def _figures(pairs: Coded, rows: np.ndarray, correlation: float) -> dict[str, Any]:
-    genuine = pairs.genuine[rows]
-    first = int(pairs.fold[rows].min(initial=0))
-    per_fold = np.bincount(pairs.fold[rows] - first)
-    numbers = np.flatnonzero(per_fold)
-    concentration, eff = {}, {}
-    for kind, mask in (("genuine", genuine), ("impostor", ~genuine)):
+    genuine, hard = pairs.genuine[rows], pairs.hard[rows]
+    per_fold = np.bincount(pairs.fold[rows])
+    count, concentration, eff = {}, {}, {}
+    for kind, mask in (("genuine", genuine), ("impostor", ~genuine & ~hard), ("hard", ~genuine & hard)):
         own, other = pairs.identity_a[rows][mask], pairs.identity_b[rows][mask]
         counts = np.bincount((own if kind == "genuine" else np.concatenate([own, other])) + 1)[1:]
         total = int(np.count_nonzero(mask))
-        eff[kind] = effective(counts, total, kind == "impostor", correlation if kind == "impostor" else GENUINE)
+        between = kind != "genuine"
+        count[kind] = total
+        eff[kind] = effective(counts, total, between, correlation if between else GENUINE)
         square = float((counts.astype(np.float64) ** 2).sum())
         concentration[kind] = {
             "largest_share": round(float(counts.max(initial=0) / max(total, 1)), 6),
             "effective_identities": round(float(counts.sum()) ** 2 / square, 1) if square else 0.0,
         }
     return {
-        "genuine": int(genuine.sum()), "impostor": int((~genuine).sum()), "hard": int(pairs.hard[rows].sum()),
+        **count,
         "identities": int(used(len(pairs.identities), pairs.identity_a[rows], pairs.identity_b[rows]).sum()),
         "images": int(used(len(pairs.images), pairs.image_a[rows], pairs.image_b[rows]).sum()),
-        "pairs_per_fold": {str(n + first): int(per_fold[n]) for n in numbers.tolist()},
+        "pairs_per_fold": {str(n): int(per_fold[n]) for n in np.flatnonzero(per_fold).tolist()},
         "concentration": concentration,
         "n_eff": {kind: round(value.n_eff, 1) for kind, value in eff.items()},
         "n_eff_worst": {kind: round(value.worst, 1) for kind, value in eff.items()},

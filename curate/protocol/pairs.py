@@ -41,12 +41,7 @@ def verification_protocol(
     Document: `protocol/certificate`. With `folder: .` they lie in the run folder itself.
     Raises InputError, listing all groups, where a group can't give what is asked and `allow_fewer` is not set.
     """
-    images = _population(manifest, features, params, rng)
-    plan = feasibility(images, params)
-    if len(images.row) > 1:
-        refuse_shortage(plan, images, params)
-    pairs = draw(manifest, images, plan, features, params, rng)
-    refuse_capped(plan.table, pairs, params)
+    images, plan, pairs = planned_and_drawn(manifest, features, params, rng)
     document = certificate(pairs, params.correlation)
     document |= _stated(images, plan, params)
     tables = {"pairs": pairs.frame(), "feasibility": plan.table, "groups": _groups(document)}
@@ -74,6 +69,19 @@ def verification_protocol(
         notes=tuple(_notes(document, plan.table, len(images.row), params)),
         documents={f"{within}certificate": document},
     )
+
+
+def planned_and_drawn(
+    manifest: Manifest, features: Features, params: ProtocolParams, rng: np.random.Generator
+) -> tuple[Population, Plan, Coded]:
+    """Who may be compared, what each group gives, and the pairs. Raises InputError as `verification_protocol` does."""
+    images = _population(manifest, features, params, rng)
+    plan = feasibility(images, params)
+    if len(images.row) > 1:
+        refuse_shortage(plan, images, params)
+    pairs = draw(manifest, images, plan, features, params, rng)
+    refuse_capped(plan.table, pairs, params)
+    return images, plan, pairs
 
 
 def _population(manifest: Manifest, features: Features, params: ProtocolParams, rng: np.random.Generator) -> Population:
@@ -149,7 +157,7 @@ def _groups(document: dict[str, Any]) -> pd.DataFrame:
             "smallest_fmr": group["smallest_fmr"] if kind == "impostor" else None,
         }
         for group in document["groups"]
-        for kind in ("genuine", "impostor")
+        for kind in ("genuine", "impostor", "hard")
         if group[kind]
     ]  # fmt: skip
     columns = ["group", "kind", "pairs", *_FORMATS]

@@ -8,11 +8,7 @@ import numpy as np
 
 
 class Space(Protocol):
-    """Numbered pairs of places.
-
-    size: how many there are. unit: `(U,)` how many each identity (of genuine pairs) or each pair of identities (of
-    impostor pairs; None: too many to list, see `units`) has, in the order of the numbers.
-    """
+    """Numbered pairs of places; size: how many there are."""
 
     size: int
 
@@ -42,7 +38,7 @@ def triangle(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Genuine:
     """Pairs of places of one identity, within one list: identity codes `(n,)` in order.
 
-    Numbered identity by identity; within one, as `triangle`.
+    Numbered identity by identity, `units` how many each has; within one, as `triangle`.
     """
 
     def __init__(self, identity: np.ndarray) -> None:

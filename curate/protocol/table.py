@@ -17,6 +17,8 @@ COLUMNS = (
     "group", "group_a", "group_b", "fold", "image_id_a", "image_id_b", "identity_a", "identity_b", "genuine", "stratum",
 )  # fmt: skip
 STRATA = ("random", "hard")
+#: Numbers of folds lie below this.
+MOST_FOLDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -112,24 +114,37 @@ def _both(table: pd.DataFrame, name: str, origin: object) -> tuple[pa.Array, np.
     n = len(table)
     if f"{name}_a" not in table or f"{name}_b" not in table:
         return pa.array([], pa.large_string()), np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-    whole = pa.concat_arrays([text_array(table[f"{name}_{side}"]) for side in "ab"])
-    encoded = pc.dictionary_encode(whole)
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    rank = np.empty(len(order) + 1, dtype=np.int64)
-    rank[order], rank[-1] = np.arange(len(order)), -1
-    codes = rank[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
-    return encoded.dictionary.take(pa.array(order)), codes[:n], codes[n:]
+    encoded = [_encoded(table[f"{name}_{side}"]) for side in "ab"]
+    names = pc.unique(pa.concat_arrays([part for part, _ in encoded]))
+    names = names.take(pc.sort_indices(names))
+    sides = []
+    for part, codes in encoded:
+        rank = np.append(pc.index_in(part, value_set=names).to_numpy(zero_copy_only=False).astype(np.int64), -1)
+        sides.append(rank[codes])
+    return names, sides[0], sides[1]
+
+
+def _encoded(column: pd.Series) -> tuple[pa.Array, np.ndarray]:
+    """The distinct values of a column of text, and the number of each row's value, -1 for null."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        there = np.flatnonzero(used(len(column.cat.categories), codes))
+        renumber = np.full(len(column.cat.categories) + 1, -1, dtype=np.int64)
+        renumber[there] = np.arange(len(there))
+        return pa.array(column.cat.categories[there].astype("str"), pa.large_string()), renumber[codes]
+    found = pc.dictionary_encode(text_array(column))
+    return found.dictionary, pc.fill_null(found.indices, -1).to_numpy(zero_copy_only=False)
 
 
 def _fold(table: pd.DataFrame, origin: object) -> np.ndarray:
     if "fold" not in table:
         return np.zeros(len(table), dtype=np.int64)
     numbers = pd.to_numeric(table["fold"], errors="coerce")
-    bad = (numbers.isna() | (numbers % 1 != 0)).to_numpy(bool)
+    bad = ~((numbers % 1 == 0) & (numbers >= 0) & (numbers < MOST_FOLDS)).to_numpy(bool)
     if bad.any():
         row = int(bad.argmax())
-        raise InputError("the fold is no whole number", file=origin, row=row + 1, column="fold",
-                         value=table["fold"].iloc[row])  # fmt: skip
+        raise InputError("the fold is no number of one", file=origin, row=row + 1, column="fold",
+                         value=table["fold"].iloc[row], allowed=f"0 to {MOST_FOLDS - 1:,}")  # fmt: skip
     return numbers.to_numpy(np.int64)
 
 

@@ -229,6 +229,15 @@ def test_hard_impostors_are_the_nearest_and_a_stratum_apart(seed, quota):
     # Whole numbers: equal similarities come out equal in any order of summing.
     vectors = rng.integers(-3, 4, (len(manifest), 6)).astype(np.float32)
     table = drawn(manifest, seed, {"embedding": vectors}, folds=1, genuine=0.0, pairs_per_group=2 * quota, hard=0.5)
+    told = verification_protocol(
+        manifest, Features({"embedding": vectors}),
+        ProtocolParams(group_by=("gender",), split=None, folds=1, genuine=0.0, pairs_per_group=2 * quota, hard=0.5),
+        step_rng(seed, "protocol"),
+    )  # fmt: skip
+    assert [(row["impostor"], row["hard"]) for row in told.documents["protocol/certificate"]["groups"]] == [
+        (quota, quota)
+    ] * 2
+    assert any("stratum `hard`" in note for note in told.notes)
     for group in "fm":
         part = table[table["group"] == group]
         random = part[part["stratum"] == "random"]

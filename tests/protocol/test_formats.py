@@ -207,7 +207,10 @@ def test_a_damaged_bin_is_refused(tmp_path: Path, value, message: str):
             "row 1, column image_id_b: the image id is missing",
         ),
         ({"image_id_a": ["a"], "image_id_b": ["b"], "genuine": ["maybe"]}, "neither true nor false; found 'maybe'"),
-        ({"image_id_a": ["a"], "image_id_b": ["b"], "genuine": [1], "fold": ["x"]}, "no whole number; found 'x'"),
+        (
+            {"image_id_a": ["a"], "image_id_b": ["b"], "genuine": [1], "fold": ["x"]},
+            "the fold is no number of one; found 'x'",
+        ),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, columns, message: str):

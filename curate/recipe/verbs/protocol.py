@@ -14,6 +14,7 @@ from curate.core.manifest import Manifest, read_manifest
 from curate.core.shapes import Executor, Features, step_rng
 from curate.protocol.certificate import described
 from curate.protocol.formats import read_pairs
+from curate.protocol.pairs import planned_and_drawn
 from curate.protocol.table import Coded, coded
 from curate.protocol.verify import Finding, against_certificate, against_drawn, structure
 from curate.recipe.run import RunResult, run_recipe
@@ -64,6 +65,7 @@ def verify(path: Path, manifest: Path | None = None) -> list[Finding]:
         table = read_table(of)
     known = read_manifest(manifest) if manifest is not None else None
     pairs = coded(table, of)
+    del table  # as large as all that follows
     if folder is None:
         return list(structure(pairs, known))
     run = path if (path / "manifest.parquet").is_file() and (path / "plan.json").is_file() else None
@@ -85,9 +87,8 @@ def _drawn_again(run: Path, pairs: Coded, manifest: Manifest, document: Mapping[
         file = place.files.get(key)
         if file is not None and (not file.is_file() or file_digest(file) != (document.get(key) or {}).get(name)):
             return [Finding(f"{key}_as_certified", False, (f"{file} is not the table that the pairs were drawn with",))]
-    made = place.step(manifest, Features(), place.params, step_rng(recipe.seed, REPORT))
-    drawn = next(table for name, table in made.tables.items() if name.endswith("pairs"))
-    return [against_drawn(pairs, coded(drawn))]
+    drawn = planned_and_drawn(manifest, Features(), place.params, step_rng(recipe.seed, REPORT))[2]
+    return [against_drawn(pairs, drawn)]
 
 
 def power_table(run: Path | None, rate: float | None, identities: int | None, correlation: float) -> pd.DataFrame:
