@@ -256,6 +256,7 @@ def _intervals(
     style = _styles(parts, styles)
     bounds = table.loc[table[low] > 0, low].min(), table.loc[table[x] > 0, x].min()
     least = np.nanmin([*bounds, table[high].min() if len(table) else np.nan, 1.0]) / 2  # where zero is drawn
+    log = bool(len(table)) and table[high].max() > 20 * least  # more than a decade
     for at, (name, part) in enumerate(parts):
         value, ends = part[x].to_numpy(np.float64), part[[low, high]].to_numpy(np.float64)
         bound = ends[:, 0] <= 0
@@ -271,9 +272,11 @@ def _intervals(
             customdata=[write(v, "scientific") for v in value.tolist()],
             hovertemplate=f"%{{customdata}}<extra>{safe(series)}</extra>",
         )  # fmt: skip
-    picture.update_xaxes(_value_axis(x, table, True, None))
+    picture.update_xaxes(_value_axis(x, table, log, None))
     picture.update_yaxes({**_places(names, ""), "autorange": "reversed"})
     picture.update_layout(height=int(130 + 44 * max(len(names), 1)), showlegend=len(parts) > 1)
+    if not log:
+        picture.update_xaxes(rangemode="normal")
     if (table[low] <= 0).any():
         notes.append("An open triangle stands at a rate of few errors, or at its upper bound where there is none: the "
                      "limit on its left is zero.")  # fmt: skip
