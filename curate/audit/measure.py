@@ -94,8 +94,9 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     if not cells[0].impostors.independent:  # somebody is named
         tables["audit/worst_identities"] = failures.worst_identities(cells[0], genuine, shown)
         tables["audit/worst_pairs"] = failures.worst_pairs(cells[0], shown)
-    if grouped:
+    if len(cells) > len(within):
         tables["audit/cross"] = cross_table(rates, shown)
+    if grouped:
         tables["audit/transfer"] = transfer.transfer_table(within, genuine, cuts, moved)
     notes = notes_of(rates)
     kept = failures.errors_table([*cells[1:], *groupless_cells(source)], genuine, cuts, params.max_errors)
@@ -158,8 +159,9 @@ def _figures(tables: dict[str, pd.DataFrame], shown: Cut, grouped: bool, params:
     ]  # fmt: skip
     if grouped:
         series = "far_target" if params.far else "threshold"
-        figures.append(Figure("heatmap", "audit/cross", f"FMR (FAR) within and between groups, {at}",
-                              {"x": "group_a", "y": "group_b", "value": "fmr", "log": True}))  # fmt: skip
+        if "audit/cross" in tables:
+            figures.append(Figure("heatmap", "audit/cross", f"FMR (FAR) within and between groups, {at}",
+                                  {"x": "group_a", "y": "group_b", "value": "fmr", "log": True}))  # fmt: skip
         for rate, word in (("fmr", "FMR (FAR)"), ("fnmr", "FNMR (FRR)")):
             figures.append(Figure("intervals", "audit/rates", f"{word} of each group with 95% limits",
                                   {"x": rate, "y": "group_a", "color": series, "low": f"{rate}_low",
@@ -169,7 +171,8 @@ def _figures(tables: dict[str, pd.DataFrame], shown: Cut, grouped: bool, params:
         Figure("table", "audit/rates", f"FMR (FAR) and FNMR (FRR), thresholds fixed on {fixed}",
                {"columns": list(RATE_COLUMNS)}),
         Figure("table", "audit/plain", "For contrast: limits as if comparisons shared no identity", {}),
-        Figure("table", "audit/points", "Equal error rate, precision and recall", {}),
+        Figure("table", "audit/points", "Equal error rate, precision and recall",
+               {"formats": {"eer_threshold": ".4f", "prevalence": "percent"}}),
         *([Figure("table", "audit/transfer", "A threshold fixed on one group, used on another", {})]
           if "audit/transfer" in tables and len(tables["audit/transfer"]) else []),
         Figure("table", "audit/promise", "The threshold that keeps every group's upper limit under the target", {}),

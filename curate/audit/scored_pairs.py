@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.audit.measure import MeasureParams, measure
+from curate.audit.measure import MeasureParams, measure, nothing
 from curate.audit.rates import as_table
 from curate.audit.read_scores import Columns, read_scores
 from curate.audit.score_table import ScoreTable
@@ -19,7 +19,7 @@ from curate.stats.verification import fold_accuracy
 class AuditScoresParams(MeasureParams):
     """Where the scores are, and which column says what; see `Columns`."""
 
-    scores: Path
+    scores: Path | None = None
     score: str | None = None
     label: str | None = None
     group: str | None = None
@@ -37,6 +37,8 @@ def audit_scores(manifest: Manifest, features: Features, params: AuditScoresPara
     Tables and documents are those of `audit`; with a fold column also `audit/folds`, the accuracy of each fold at the
     threshold that is best for the others. Raises InputError as `read_scores` does.
     """
+    if params.scores is None:
+        return Report(nothing(), notes=("No table of scores is named (scores): there is nothing to audit.",))
     columns = Columns(*(getattr(params, name) for name in Columns._fields))
     source = read_scores(params.scores, columns, distance=params.distance)
     made = measure(source, params, rng)

@@ -14,6 +14,7 @@ from curate.core import columns as col
 from curate.core.decisions import Decisions, apply_decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Report, Step, StrictParams, step_rng
+from curate.core.vectors import StoredVectors
 from curate.recipe.registry import find_step
 
 
@@ -102,7 +103,7 @@ def _check(step: Step, manifest: Manifest, values: dict[str, Any], params: Stric
 
     for size in (0, 1):
         few = manifest.take(np.arange(min(size, len(manifest))))
-        given = {n: v[: len(few)] if _row_aligned(v, manifest) else v for n, v in values.items()}
+        given = {n: _first(v, len(few)) if _row_aligned(v, manifest) else v for n, v in values.items()}
         try:
             small = run(few, given)
         except Exception as error:
@@ -124,7 +125,11 @@ def _check_decisions(decisions: Decisions, manifest: Manifest, rule: Any) -> Non
 
 
 def _row_aligned(value: Any, manifest: Manifest) -> bool:
-    return isinstance(value, np.ndarray) and len(value) == len(manifest)
+    return isinstance(value, np.ndarray | StoredVectors) and len(value) == len(manifest)
+
+
+def _first(value: Any, rows: int) -> Any:
+    return value.take(slice(rows)) if isinstance(value, StoredVectors) else value[:rows]
 
 
 def _copy(value: Any) -> Any:
@@ -132,6 +137,8 @@ def _copy(value: Any) -> Any:
         return {name: _copy(part) for name, part in value.items()}
     if isinstance(value, Manifest):
         return Manifest(value.frame.copy(deep=True), value.root, value.levels)
+    if isinstance(value, StoredVectors):
+        return StoredVectors(value.matrix.copy(), value.rows.copy())
     return value if isinstance(value, tuple) else value.copy()
 
 
@@ -144,6 +151,8 @@ def _same(a: Any, b: Any) -> bool:
         return a.equals(b)
     if isinstance(a, Manifest):
         return a.frame.equals(b.frame)
+    if isinstance(a, StoredVectors):
+        return _same(a.matrix, b.matrix) and _same(a.rows, b.rows)
     return a.tobytes() == b.tobytes()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,23 +11,23 @@ import plotly.graph_objects as go
 
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Figure
+from curate.report.axes import (
+    MAX_BARS,
+    MAX_CELLS,
+    MAX_SERIES,
+    axis_title,
+    places_axis,
+    safe,
+    series_of,
+    styles_of,
+    value_axis,
+)  # fmt: skip
+from curate.report.intervals import draw_intervals
 from curate.report.numbers import column_kind, heading, plain_table, write
-from curate.report.styles import DASHES, PALETTE, Style, assign_styles
+from curate.report.styles import DASHES, PALETTE, Style
 from curate.report.thin import thin_curve
 
 MAX_POINTS = 400  # of one line
-MAX_SERIES = 24  # lines or bar colours in one figure
-MAX_BARS = 60
-MAX_CELLS = 60  # rows or columns of a heatmap
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-
-
-def safe(text: object, limit: int = 48) -> str:
-    """Text that plotly shows as it is: its HTML subset escaped, control characters gone, shortened."""
-    plain = _CONTROL.sub(" ", str(text))
-    if len(plain) > limit:
-        plain = plain[: limit - 1] + "…"
-    return html.escape(plain, quote=False).replace("$", "&#36;").replace("%{", "&#37;{")
 
 
 def draw(figure: Figure, table: pd.DataFrame, styles: Mapping[str, Style] | None = None) -> go.Figure:
@@ -73,24 +71,6 @@ def note_of(picture: go.Figure) -> str | None:
     return (picture.layout.meta or {}).get("note")
 
 
-def _series(table: pd.DataFrame, options: Mapping[str, Any]) -> tuple[list[tuple[str | None, pd.DataFrame]], list[str]]:
-    """The rows of each series, in order of first appearance, and what was left out."""
-    column = options.get("color")
-    if not column:
-        return [(None, table)], []
-    names = table[column].dropna().astype("str").unique().tolist()
-    left_out = [] if len(names) <= MAX_SERIES else [f"The first {MAX_SERIES} of {len(names):,} series are shown."]
-    text = table[column].astype("str")
-    return [(name, table[(text == name).to_numpy(dtype=bool, na_value=False)]) for name in names[:MAX_SERIES]], left_out
-
-
-def _styles(parts: list[tuple[str | None, pd.DataFrame]], styles: Mapping[str, Style] | None) -> dict[Any, Style]:
-    names = [name for name, _ in parts if name is not None]
-    known = dict(styles or {})
-    missing = [name for name in names if name not in known]
-    return {None: Style(PALETTE[0], "solid"), **known, **assign_styles([missing])}
-
-
 def _dashed(parts: list[tuple[str | None, pd.DataFrame]], column: str, styles: dict[Any, Style]) -> tuple[list, dict]:
     """Each series cut by the values of a column, which have a dash of their own in every series."""
     values = list(dict.fromkeys(str(v) for _, part in parts for v in part[column].dropna()))
@@ -105,31 +85,6 @@ def _dashed(parts: list[tuple[str | None, pd.DataFrame]], column: str, styles: d
                 cut.append((label, rows))
                 result[label] = Style(styles[name].colour, DASHES[at % len(DASHES)])
     return cut, result
-
-
-def _axis_title(column: str, unit: str | None) -> str:
-    return safe(f"{heading(column)} ({unit})" if unit and unit != column else heading(column), 80)
-
-
-def _value_axis(column: str, table: pd.DataFrame, log: bool, unit: str | None) -> dict[str, Any]:
-    """Title, scale and number format of an axis that shows a numeric column."""
-    kind = column_kind(column, table[column])
-    axis: dict[str, Any] = {"title": {"text": _axis_title(column, unit)}}
-    if log:
-        axis |= {"type": "log", "exponentformat": "power", "dtick": 1, "tickformat": ",d" if kind == "count" else None}
-    elif kind == "percent":
-        axis |= {"tickformat": ".0%", "rangemode": "tozero"}
-    elif kind == "count":
-        axis |= {"tickformat": ",", "rangemode": "tozero"}
-        if len(table) and table[column].max() <= 5:
-            axis["dtick"] = 1  # there are no half images
-    return axis
-
-
-def _places(names: list[str], title: str) -> dict[str, Any]:
-    """An axis that shows names at 0, 1, ...: the names are only ever labels, never values that plotly interprets."""
-    return {"title": {"text": title}, "tickmode": "array", "tickvals": list(range(len(names))),
-            "ticktext": [safe(name, 24) for name in names], "zeroline": False}  # fmt: skip
 
 
 def _bars(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: Mapping[str, Style] | None) -> list:
@@ -152,8 +107,8 @@ def _bars(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styl
         notes.append("Only some of the bars are shown.")
     flat = named and (len(names) > 5 or max(map(len, names), default=0) > 10)
     place = {name: at for at, name in enumerate(names)}
-    parts, left_out = _series(table, options)
-    style = _styles(parts, styles)
+    parts, left_out = series_of(table, options)
+    style = styles_of(parts, styles)
     for name, part in parts:
         values = part[y].astype("float64")
         places = part[x].map(place).astype("int64") if named else part[x]
@@ -166,15 +121,15 @@ def _bars(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styl
             error_x=spread if flat else None, error_y=None if flat else spread,
             hovertemplate="%{customdata}: %{x}" if flat else "%{customdata}: %{y}",
         )  # fmt: skip
-    value_axis = _value_axis(y, table, bool(options.get("log_y")), options.get("unit"))
-    title = _axis_title(x, None)
-    place_axis = _places(names, title) if named else {"title": {"text": title}}
+    along = value_axis(y, table, bool(options.get("log_y")), options.get("unit"))
+    title = axis_title(x, None)
+    place_axis = places_axis(names, title) if named else {"title": {"text": title}}
     if flat:
         rows = len(names) * (1 if options.get("color") == x else 1 + 0.45 * (len(parts) - 1))
         picture.update_layout(height=int(max(260, 130 + 22 * rows)))
-        picture.update_xaxes(value_axis).update_yaxes({**place_axis, "autorange": "reversed"})
+        picture.update_xaxes(along).update_yaxes({**place_axis, "autorange": "reversed"})
     else:
-        picture.update_xaxes(place_axis).update_yaxes(value_axis)
+        picture.update_xaxes(place_axis).update_yaxes(along)
     own_colours = options.get("color") == x  # each bar is its own series: the axis names them
     picture.update_layout(
         barmode="overlay" if own_colours else "group", bargap=0.25 if named else 0.04,
@@ -196,17 +151,17 @@ def _lines(
 ) -> list:
     x, y = options["x"], options["y"]
     log_x, log_y = bool(options.get("log_x")), bool(options.get("log_y"))
-    x_axis = _value_axis(x, table, log_x, None)
+    x_axis = value_axis(x, table, log_x, None)
     if column_kind(x, table[x]) == "text":
         names = table[x].astype("str").fillna("(none)")
         order = names.drop_duplicates().tolist()[:MAX_BARS]
         place = {name: float(at) for at, name in enumerate(order)}
-        table, x_axis, log_x = table.assign(**{x: names.map(place)}), _places(order, _axis_title(x, None)), False
-    parts, notes = _series(table, options)
-    style = _styles(parts, styles)
+        table, x_axis, log_x = table.assign(**{x: names.map(place)}), places_axis(order, axis_title(x, None)), False
+    parts, notes = series_of(table, options)
+    style = styles_of(parts, styles)
     if "dash" in options:
         parts, style = _dashed(parts, options["dash"], style)
-    heading_x, heading_y = _axis_title(x, None), _axis_title(y, None)
+    heading_x, heading_y = axis_title(x, None), axis_title(y, None)
     for name, part in parts:
         xs, ys = (part[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in (x, y))
         keep = thin_curve(xs, ys, MAX_POINTS, log_x=log_x, log_y=log_y)
@@ -216,7 +171,7 @@ def _lines(
             line={"color": style[name].colour, "dash": style[name].dash, "width": 2.2},
             hovertemplate=f"{heading_x} %{{x:.3g}}<br>{heading_y} %{{y:.3g}}<extra>{label}</extra>",
         )  # fmt: skip
-    picture.update_xaxes(x_axis).update_yaxes(_value_axis(y, table, log_y, options.get("unit")))
+    picture.update_xaxes(x_axis).update_yaxes(value_axis(y, table, log_y, options.get("unit")))
     picture.update_layout(showlegend=len(parts) > 1)
     if not any(len(trace.y) for trace in picture.data):
         notes.append("Nothing can be drawn here: there is no value that has a place on these axes.")
@@ -237,47 +192,6 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
         notes.append("The dotted line is where both rates are equal; nearer to the lower left is better. "
                      "Rates of zero have no place on a logarithmic axis.")  # fmt: skip
     return notes
-
-
-def _intervals(
-    picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: Mapping[str, Style] | None
-) -> list:
-    """A rate with its limits for each name, a row each: a forest plot on a logarithmic axis."""
-    x, y, low, high = (options[key] for key in ("x", "y", "low", "high"))
-    if "same" in options:
-        one, two = options["same"]
-        table = table[(table[one] == table[two]).to_numpy(bool, na_value=False)]
-    table = table[table[x].notna()]
-    names = table[y].astype("str").drop_duplicates().tolist()
-    notes = [] if len(names) <= MAX_BARS else [f"The first {MAX_BARS} of {len(names):,} are shown."]
-    names = names[:MAX_BARS]
-    place = {name: at for at, name in enumerate(names)}
-    parts, left_out = _series(table[table[y].isin(names)], options)
-    style = _styles(parts, styles)
-    bounds = table.loc[table[low] > 0, low].min(), table.loc[table[x] > 0, x].min()
-    least = np.nanmin([*bounds, table[high].min() if len(table) else np.nan, 1.0]) / 2  # where zero is drawn
-    for at, (name, part) in enumerate(parts):
-        value, ends = part[x].to_numpy(np.float64), part[[low, high]].to_numpy(np.float64)
-        bound = ends[:, 0] <= 0
-        shown = np.where(value > 0, value, ends[:, 1])
-        series = "" if name is None else f"{heading(str(options['color']))} {name}"
-        rows = part[y].astype("str").map(place).to_numpy(np.float64) + 0.18 * (at - (len(parts) - 1) / 2)
-        picture.add_scatter(
-            x=np.maximum(shown, least), y=rows, mode="markers", name=safe(series),
-            marker={"color": style[name].colour, "size": 8,
-                    "symbol": np.where(bound, "triangle-left-open", "circle").tolist()},
-            error_x={"type": "data", "symmetric": False, "array": np.maximum(ends[:, 1] - shown, 0),
-                     "arrayminus": np.maximum(shown - np.maximum(ends[:, 0], least), 0), "thickness": 1.4, "width": 4},
-            customdata=[write(v, "scientific") for v in value.tolist()],
-            hovertemplate=f"%{{customdata}}<extra>{safe(series)}</extra>",
-        )  # fmt: skip
-    picture.update_xaxes(_value_axis(x, table, True, None))
-    picture.update_yaxes({**_places(names, ""), "autorange": "reversed"})
-    picture.update_layout(height=int(130 + 44 * max(len(names), 1)), showlegend=len(parts) > 1)
-    if (table[low] <= 0).any():
-        notes.append("An open triangle stands at a rate of few errors, or at its upper bound where there is none: the "
-                     "limit on its left is zero.")  # fmt: skip
-    return notes + left_out
 
 
 def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:
@@ -301,8 +215,10 @@ def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], s
         xgap=1, ygap=1, hovertemplate="%{text}<extra></extra>", hoverongaps=False,
         texttemplate="%{text}" if max(grid.shape, default=0) <= 6 else None,
     )  # fmt: skip
-    picture.update_xaxes(_places([str(name) for name in grid.columns], _axis_title(x, None)))
-    picture.update_yaxes({**_places([str(name) for name in grid.index], _axis_title(y, None)), "autorange": "reversed"})
+    picture.update_xaxes(places_axis([str(name) for name in grid.columns], axis_title(x, None)))
+    picture.update_yaxes(
+        {**places_axis([str(name) for name in grid.index], axis_title(y, None)), "autorange": "reversed"}
+    )
     picture.update_layout(height=int(min(720, 200 + 26 * len(grid))))
     return notes
 
@@ -326,7 +242,7 @@ _KINDS: dict[str, tuple[_Drawer, tuple[str, ...]]] = {
     "lines": (_lines, ("x", "y")),
     "det": (_det, ("x", "y")),
     "heatmap": (_heatmap, ("x", "y", "value")),
-    "intervals": (_intervals, ("x", "y", "low", "high")),
+    "intervals": (draw_intervals, ("x", "y", "low", "high")),
     "table": (_table, ()),
 }
 

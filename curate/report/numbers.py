@@ -13,8 +13,8 @@ import pandas as pd
 
 #: Columns with a name of their own in headings and on axes.
 HEADINGS = {
-    "fmr": "FMR (FAR)", "fnmr": "FNMR (FRR)", "fta": "FTA", "eer": "EER", "idr": "IDR", "mean_ir": "MeanIR",
-    "max_over_min": "largest / smallest", "max_min": "largest / smallest",
+    "fmr": "FMR (FAR)", "fnmr": "FNMR (FRR)", "fta": "FTA", "eer": "EER", "tar": "TAR", "idr": "IDR",
+    "mean_ir": "MeanIR", "max_over_min": "largest / smallest", "max_min": "largest / smallest",
     "far_target": "FAR target", "target_fmr": "target FMR", "target": "target FMR",
     "image_id": "image", "n_eff": "N_eff",
 }  # fmt: skip

@@ -101,18 +101,19 @@ class Matcher:
     columns: Any
     tile: np.ndarray
     torch: Any
+    device: str
 
     @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray) -> Matcher:
         """Of the `Screened.rows` of both sides."""
-        torch = _torch(rows.shape[1]) if rows.dtype == np.uint16 else None
+        torch, device = _torch(rows.shape[1]) if rows.dtype == np.uint16 else (None, "")
         if torch is not None:
             # torch takes no array that can't be written to, as one from another process is.
             sides = (side if side.flags.writeable else side.copy() for side in (rows, columns))
-            one, two = (torch.from_numpy(side).view(torch.bfloat16) for side in sides)
-            return cls(one, two, np.empty(TILE * TILE, np.int16), torch)
+            one, two = (torch.from_numpy(side).view(torch.bfloat16).to(device) for side in sides)
+            return cls(one, two, np.empty(TILE * TILE, np.int16), torch, device)
         one, two = (_singles(side) for side in (rows, columns))
-        return cls(one, two, np.empty(TILE * TILE, np.float32), None)
+        return cls(one, two, np.empty(TILE * TILE, np.float32), None, device)
 
     def scores(self, down: int, right: int) -> np.ndarray:
         """The scores of the tile that starts there, until the next call."""
@@ -120,6 +121,10 @@ class Matcher:
         tile = self.tile[: len(one) * len(two)].reshape(len(one), len(two))
         if self.torch is None:
             return np.matmul(one, two.T, out=tile)
+        if self.device != "cpu":
+            product = self.torch.mm(one, two.t())
+            self.torch.from_numpy(tile).view(self.torch.bfloat16).copy_(product)
+            return tile
         threads = self.torch.get_num_threads()
         self.torch.set_num_threads(1)
         try:
@@ -131,35 +136,46 @@ class Matcher:
 
 @lru_cache(maxsize=1)
 def halves_pay() -> bool:
-    """Whether torch is installed and this processor multiplies bfloat16 (Linux: x86 AMX or AVX-512, ARM bf16).
+    """Whether torch is installed, and this processor multiplies bfloat16 or there is a GPU.
 
-    Elsewhere float32 is the faster screen.
+    Processors: on Linux, x86 with AMX or AVX-512, ARM with bf16. Elsewhere float32 is the faster screen.
     """
+    if find_spec("torch") is None:
+        return False
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
-        return False
-    return find_spec("torch") is not None and bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+        flags = set()
+    if flags & {"amx_bf16", "avx512_bf16", "bf16"}:
+        return True
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 @lru_cache(maxsize=8)
-def _torch(size: int) -> Any:
-    """torch, if it is installed and multiplies bfloat16 as `screen_error` takes for granted; else None.
+def _torch(size: int) -> tuple[Any, str]:
+    """torch and the device where it multiplies bfloat16 as `screen_error` takes for granted; (None, "") if nowhere.
 
-    Tried on positive numbers of which the first product is the largest: sums kept in bfloat16 would lose the others.
-    Without it the rounded vectors are multiplied in float32, to which the same bound applies.
+    A GPU first, then the processor. Tried on positive numbers of which the first product is the largest: sums kept in
+    bfloat16 would lose the others. Without it the rounded vectors are multiplied in float32, to which the same bound
+    applies.
     """
     try:
         import torch
     except ImportError:
-        return None
+        return None, ""
     probe = torch.from_numpy(np.abs(np.random.default_rng(0).standard_normal((64, size)))).to(torch.bfloat16)
     probe[:, 0] = 16.0
     exact = probe.double() @ probe.double().T
-    got = torch.mm(probe, probe.t()).double()
-    # The last rounding, to 8 significant bits, and the bound on the sum.
-    kept = (got - exact).abs() <= exact * (2.0**-8 + (size + 1) * 2.0**-22)
-    return torch if bool(kept.all()) else None
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    for device in ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",):
+        got = torch.mm(probe.to(device), probe.to(device).t()).cpu().double()
+        # The last rounding, to 8 significant bits, and the bound on the sum.
+        if bool(((got - exact).abs() <= exact * (2.0**-8 + (size + 1) * 2.0**-22)).all()):
+            return torch, device
+    return None, ""
 
 
 def code_below(value: float) -> np.int16:

@@ -161,3 +161,25 @@ def test_thinning_keeps_ends_and_order(values: list[float], limit: int, log: boo
         assert (rows[0], rows[-1]) == (drawable[0], drawable[-1])
     if len(drawable) <= limit:
         assert list(rows) == list(drawable)
+
+
+def test_intervals_show_rates_with_their_limits_and_bounds_apart() -> None:
+    table = pd.DataFrame({
+        "group_a": ["f", "m", "f", "f"], "group_b": ["f", "m", "m", "f"], "far_target": [0.1, 0.1, 0.1, 0.01],
+        "fmr": [0.1, 0.0, 0.5, 1e-4], "fmr_low": [0.05, 0.0, 0.4, 5e-5], "fmr_high": [0.2, 0.01, 0.6, 2e-4],
+    })  # fmt: skip
+    options = {"x": "fmr", "y": "group_a", "color": "far_target", "low": "fmr_low", "high": "fmr_high",
+               "same": ["group_a", "group_b"]}  # fmt: skip
+    picture = draw(Figure("intervals", "t", "FMR", options), table)
+    one, two = picture.data
+    assert list(one.x) == [0.1, 0.01]  # no error: its upper bound
+    assert list(one.marker.symbol) == ["circle", "triangle-left-open"]
+    np.testing.assert_allclose(one.error_x.array, [0.1, 0.0])
+    np.testing.assert_allclose(one.error_x.arrayminus[0], 0.05)
+    assert len(two.x) == 1
+    assert picture.layout.xaxis.type == "log"
+    assert list(picture.layout.yaxis.ticktext) == ["f", "m"]
+    assert "upper bound" in note_of(picture)
+    narrow = draw(Figure("intervals", "t", "FMR", options), table.iloc[:1])
+    assert narrow.layout.xaxis.type != "log"
+    draw(Figure("intervals", "t", "FMR", options), table.iloc[:0])

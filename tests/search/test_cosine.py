@@ -159,7 +159,7 @@ def test_worker_processes_and_blocks_change_nothing(screen, two_workers, monkeyp
 def test_without_torch_the_rounded_vectors_are_multiplied_in_float32(monkeypatch):
     vectors = clustered(np.random.default_rng(1), 300, 24, 0.8, np.float32)
     want = similar_pairs(vectors, 0.9, SerialExecutor(), screen="bfloat16")
-    monkeypatch.setattr(screens, "_torch", lambda size: None)
+    monkeypatch.setattr(screens, "_torch", lambda size: (None, ""))
     for a, b in zip(want, similar_pairs(vectors, 0.9, SerialExecutor(), screen="bfloat16"), strict=True):
         np.testing.assert_array_equal(a, b)
 
