@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.collect import folder, synthetic, table
+from curate.collect import folder, name_list, several, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
 
 #: Every kind of source, by its name in a recipe.
 SOURCES: dict[str, Source] = {
-    source.kind: source for source in (folder.SOURCE, table.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
+    source.kind: source
+    for source in (
+        folder.SOURCE,
+        table.SOURCE,
+        name_list.SOURCE,
+        several.SOURCE,
+        synthetic.SOURCE,
+        synthetic.TABLE_SOURCE,
+    )
 }
 
 _RECOGNISED = "a folder (identity/image.jpg), a manifest (.parquet or .csv), or the word 'synthetic'"

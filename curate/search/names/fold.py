@@ -13,8 +13,8 @@ _LETTERS = {
 }  # fmt: skip
 #: Cyrillic as in passports (ICAO Doc 9303, table B), and modern Greek (ISO 843, simplified).
 _CYRILLIC = (
-    "аa бb вv гg дd еe жzh зz иi йi кk лl мm нn оo пp рr сs тt уu фf хkh цts чch шsh щshch ъie ыy ь эe юiu яia ёe іi їi "
-    "єie ґg ўu ђdj јj љlj њnj ћc џdz ѓg ќk ѕdz"
+    "аa бb вv гg дd еe жzh зz иi йi кk лl мm нn оo пp рr сs тt уu фf хkh цts чch шsh щshch ъie ыy ь эe юiu яia ёe "
+    "іi їi єie ґg ўu ђdj јj љlj њnj ћc џdz ѓg ќk ѕdz"
 )
 _GREEK = "αa βv γg δd εe ζz ηi θth ιi κk λl μm νn ξx οo πp ρr σs τt υy φf χch ψps ωo ςs"
 _TABLE = str.maketrans(_LETTERS | {pair[0]: pair[1:] for pair in f"{_CYRILLIC} {_GREEK}".split()})
@@ -34,9 +34,9 @@ def fold(text: str) -> str:
 
 #: Rewritten from top to bottom: what is written differently for one sound, in transliterations above all.
 _SOUNDS = tuple((re.compile(pattern), into) for pattern, into in (
-    (r"tsch|tch", "C"), (r"shch|sch|sh|sz", "S"), (r"ch|cz", "C"), (r"dzh|dj", "j"), (r"zh", "Z"), (r"kh", "h"), (r"ph", "f"),
-    (r"gh", "g"), (r"th", "t"), (r"tz|ts", "s"), (r"ck|q", "k"), (r"x", "ks"), (r"c(?=[eiy])", "s"), (r"c", "k"),
-    (r"w", "v"), (r"z", "s"), (r"[ij]?y|ij", "i"), (r"(?<=[aeo])j", "i"), (r"oo|ou|ue", "u"), (r"oe", "o"),
+    (r"tsch|tch", "C"), (r"shch|sch|sh|sz", "S"), (r"ch|cz", "C"), (r"dzh|dj", "j"), (r"zh", "Z"), (r"kh", "h"),
+    (r"ph", "f"), (r"gh", "g"), (r"th", "t"), (r"tz|ts", "s"), (r"ck|q", "k"), (r"x", "ks"), (r"c(?=[eiy])", "s"),
+    (r"c", "k"), (r"w", "v"), (r"z", "s"), (r"[ij]?y|ij", "i"), (r"(?<=[aeo])j", "i"), (r"oo|ou|ue", "u"), (r"oe", "o"),
     (r"ae", "a"), (r"ie|ii|ee", "i"), (r"(?<=[aeou])h(?![aeiou])|(?<=[bdgkprt])h", ""), (r"(.)\1+", r"\1"),
 ))  # fmt: skip
 _VOWELS = re.compile(r"(?<=.)[aeiou]")

@@ -11,12 +11,11 @@ import pandas as pd
 from curate.search.names.blocking import candidates
 from curate.search.names.parse import Form, is_code, parse
 from curate.search.names.score import Side, Vocabulary, log_weights
+from curate.search.odds import competing, log_prior
 
 #: From which probability on a pair is called what.
 SAME, LIKELY, LOOK = 0.9, 0.5, 0.05
 VERDICTS = ("same", "likely", "look")
-#: Share of the smaller list that is taken to stand in the other, unless more names are equal letter for letter.
-EXPECTED = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,17 +52,17 @@ def match_names(
     else:
         i, j, left_out = candidates(*([form.tokens for form in one] for one, _ in forms))
     weight, bits = log_weights(*sides, i, j, vocabulary)
-    prior = _log_prior(*sides, len(left), len(right))
+    prior = log_prior(len(left), len(right), _equal(*sides))
     keep = weight + prior > np.log(LOOK / 10)
     i, j, weight, bits = i[keep], j[keep], weight[keep] + prior, bits[keep]
     alias = (
         np.array([one.alias for one in forms[0][0]], bool)[i] | np.array([one.alias for one in forms[1][0]], bool)[j]
     )
     pairs = _best(forms[0][1][i], forms[1][1][j], weight, bits, alias)
-    pairs["score"] = _competing(pairs)
+    pairs["score"] = competing(*(pairs[name].to_numpy() for name in ("i", "j", "weight")))
     pairs = pairs[pairs["score"] >= LOOK].reset_index(drop=True)
     score = pairs["score"].to_numpy()
-    verdict = np.where(score >= SAME, VERDICTS[0], np.where(score >= LIKELY, VERDICTS[1], VERDICTS[2]))
+    verdict = np.array(VERDICTS, dtype=object)[2 - (score >= LIKELY) - (score >= SAME)]
     why = [_why(int(found), bool(other)) for found, other in zip(pairs["bits"], pairs["alias"], strict=True)]
     table = pd.DataFrame({"i": pairs["i"], "j": pairs["j"], "score": score, "verdict": pd.array(verdict, "str"),
                           "why": pd.array(why, "str")})  # fmt: skip
@@ -81,11 +80,9 @@ def _forms(names: Sequence[str]) -> tuple[list[Form], np.ndarray]:
     return forms, np.array(rows, np.int64)
 
 
-def _log_prior(left: Side, right: Side, n: int, m: int) -> float:
-    """Log odds that a pair of names picked at random is one person's."""
-    long = [side.key[(side.tokens >= 0).sum(axis=1) > 1] for side in (left, right)]
-    equal = len(np.intersect1d(*long))
-    return float(np.log(max(equal, EXPECTED * min(n, m), 0.5) / max(n * m, 1)))
+def _equal(left: Side, right: Side) -> int:
+    """How many names of two tokens or more stand in both lists."""
+    return len(np.intersect1d(*(side.key[(side.tokens >= 0).sum(axis=1) > 1] for side in (left, right))))
 
 
 def _best(i: np.ndarray, j: np.ndarray, weight: np.ndarray, bits: np.ndarray, alias: np.ndarray) -> pd.DataFrame:
@@ -93,14 +90,6 @@ def _best(i: np.ndarray, j: np.ndarray, weight: np.ndarray, bits: np.ndarray, al
     table = pd.DataFrame({"i": i, "j": j, "weight": weight, "bits": bits, "alias": alias})
     table = table.sort_values(["i", "j", "weight", "alias", "bits"], ascending=[True, True, False, True, True])
     return table.drop_duplicates(["i", "j"]).reset_index(drop=True)
-
-
-def _competing(pairs: pd.DataFrame) -> np.ndarray:
-    """Probability of each pair, given that each name is at most one person's of the other list."""
-    odds = np.exp(np.minimum(pairs["weight"].to_numpy(), 60))
-    one = pd.Series(odds).groupby(pairs["i"].to_numpy()).transform("sum").to_numpy()
-    two = pd.Series(odds).groupby(pairs["j"].to_numpy()).transform("sum").to_numpy()
-    return odds / (1 + one + np.maximum(two - odds, 0))
 
 
 def _why(bits: int, alias: bool) -> str:
