@@ -88,6 +88,9 @@ def find_pairs(
     if faces is not None:  # what the faces of pairs say that other ways found
         ratio = faces.log_ratio(cast, pairs["a"].to_numpy(), pairs["b"].to_numpy())
         pairs["log_ratio"] = pairs["log_ratio"].where(pairs["log_ratio"].notna(), ratio)
+        # Names only somewhat alike, with faces that are rather of two persons: nothing to look at.
+        idle = (pairs["name_score"] < LIKELY) & (ratio < 0) & pairs["face_score"].isna() & pairs["shared_images"].isna()
+        pairs = pairs[~idle.to_numpy(bool)]
     pairs = pairs.sort_values(["a", "b"], kind="stable", ignore_index=True)
     return verdicts(pairs, cast, params)
 

@@ -214,7 +214,7 @@ def by_identity(
     """Pairs (a, b) of identities whose templates are alike, and for each two datasets the threshold and its rate.
 
     log_ratio, cosine, mutual, margin: see `curate.search.templates.Nearest`; face_score: the probability, given that
-    each identity is at most one of the other set. Listed are pairs from the threshold on, and mutual ones from a
+    each identity is at most one of the other set. Listed are mutual pairs from the threshold on, and all from a
     probability of 0.05 on.
     """
     parts, thresholds = [_no_pairs(_FACE_COLUMNS)], {}
@@ -224,7 +224,7 @@ def by_identity(
         prior = log_prior(len(left.identity), len(right.identity))
         chance = competing(found.i, found.j, found.score + prior)
         passed = found.score >= found.threshold
-        keep = (passed & (found.mutual | (found.score > 0))) | (found.mutual & (chance >= LOOK))
+        keep = (found.mutual & passed) | (chance >= LOOK)
         parts.append(pd.DataFrame({
             "a": left.identity[found.i[keep]], "b": right.identity[found.j[keep]], "log_ratio": found.score[keep],
             "cosine": found.cosine[keep], "mutual": found.mutual[keep], "margin": found.margin[keep],

@@ -189,11 +189,15 @@ def _by_reason(drops: pd.DataFrame) -> dict[str, int]:
 
 def _remaining(pairs: pd.DataFrame, cast: Cast, train: str | None) -> dict[str, int]:
     """Pairs of which both identities still have images; with a train set, those that it takes part in."""
-    there = {(cast.datasets[d], name, known) for d, name, known in zip(cast.dataset, cast.name, cast.id, strict=True)}
-    sides = [[(d, name, known if isinstance(known, str) else None) for d, name, known in
-              zip(pairs[f"dataset_{s}"], pairs[f"identity_{s}"], pairs[f"id_{s}"], strict=True)] for s in "ab"]  # fmt: skip
+    there = {
+        (cast.datasets[d], name, known or "") for d, name, known in zip(cast.dataset, cast.name, cast.id, strict=True)
+    }
+    sides = [
+        list(zip(*(pairs[f"{what}_{side}"].fillna("") for what in ("dataset", "identity", "id")), strict=True))
+        for side in "ab"
+    ]
     stays = np.array(
-        [a in there and b in there and train in (None, a[0], b[0]) for a, b in zip(*sides, strict=True)], bool
+        [a in there and b in there and train in (None, a[0], b[0]) for a, b in zip(*sides, strict=True)], dtype=bool
     )
     return {verdict: int((stays & (pairs["verdict"] == verdict).to_numpy(bool)).sum()) for verdict in VERDICTS}
 

@@ -19,6 +19,7 @@ from curate.search.templates import Templates, nearest, templates
 #: How a name is written otherwise, each where the name has room for it.
 RENAMINGS = ("other order", "initial added", "middle name left out", "initial for the first name", "letter left out",
              "letter doubled", "suffix added", "case and marks")  # fmt: skip
+_LONG = ("middle name left out", "initial for the first name")  # need three words
 _COLUMNS = {"by": "str", "alteration": "str", "planted": "int64", "found": "int64"}
 
 
@@ -32,6 +33,8 @@ def missed_names(cast: Cast, train: int, wanted: int, rng: np.random.Generator) 
     rows = rows[[len(parse(name)) > 0 and len(parse(name)[0].tokens) > 1 for name in cast.name[rows]]]
     rows = np.sort(rng.permutation(rows)[:wanted])
     kinds = [RENAMINGS[number % len(RENAMINGS)] for number in range(len(rows))]
+    long = [len(parse(name)[0].tokens) > 2 for name in cast.name[rows]]
+    kinds = [kind if roomy or kind not in _LONG else "letter left out" for kind, roomy in zip(kinds, long, strict=True)]
     planted = [renamed(cast.name[row], kind, rng) for row, kind in zip(rows.tolist(), kinds, strict=True)]
     found = np.zeros(len(rows), bool)
     own = cast.name[cast.rows(train)].tolist()
@@ -47,16 +50,16 @@ def missed_names(cast: Cast, train: int, wanted: int, rng: np.random.Generator) 
 
 
 def renamed(name: str, kind: str, rng: np.random.Generator) -> str:
-    """A name written in another way (RENAMINGS); where it has no room for that, another letter is left out."""
+    """A name written in another way, one of RENAMINGS; those of _LONG need three words."""
     form = parse(name)[0]
     words = [word.capitalize() for word in form.tokens]
     if kind == "other order":
         words = [words[-1], *words[:-1]]
     elif kind == "initial added":
         words = [words[0], "ABCDEGHJKLMNPRSTW"[int(rng.integers(17))] + ".", *words[1:]]
-    elif kind == "middle name left out" and len(words) > 2:
+    elif kind == "middle name left out":
         words = [words[0], words[-1]]
-    elif kind == "initial for the first name" and len(words) > 2:
+    elif kind == "initial for the first name":
         words = [words[0][0] + ".", *words[1:]]
     elif kind == "suffix added":
         words = [*words, "Jr."]
@@ -119,7 +122,8 @@ def missed_copies(
 ) -> pd.DataFrame:
     """Images of the benchmarks, altered in each way of medium strength and planted into train: how many are found.
 
-    near_duplicates runs, with its defaults, over all images and the copies. Found: the copy is confirmed with its original.
+    near_duplicates runs, with its defaults, over all images and the copies. Found: the copy is confirmed with its own
+    original.
     """
     near = STEPS["near_duplicates"]
     params = near.params()

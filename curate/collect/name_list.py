@@ -30,7 +30,7 @@ _MOST = 0.9  # of the lines say how a list is written
 
 
 class NamesParams(StrictParams):
-    """A list of names: one a line, `id name`, `name count`, or columns, one of which holds names and one perhaps ids."""
+    """A list of names: one a line, `id name`, `name count`, or columns: one of names, perhaps one of ids."""
 
     kind: Literal["names"] = "names"
     path: Path

@@ -78,7 +78,8 @@ def fit_identity_model(vectors: np.ndarray, identity: np.ndarray) -> IdentityMod
     several = int((np.bincount(codes) > 1).sum()) if len(codes) else 0
     if several < MIN_IDENTITIES:
         raise InputError("too few identities have two images with vectors", value=several,
-                         allowed=f"{MIN_IDENTITIES} or more", remedy="Compare by name and image, or bring more images")  # fmt: skip
+                         allowed=f"{MIN_IDENTITIES} or more",
+                         remedy="Compare by name and image, or bring more images")  # fmt: skip
     mean = sum((vectors[rows[part]].sum(axis=0, dtype=np.float64) for part in _parts(len(rows))), 0.0) / len(rows)
     core = np.ones(len(rows), dtype=bool)
     for number in range(_ROUNDS):

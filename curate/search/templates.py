@@ -123,7 +123,7 @@ def _floor(left: np.ndarray, right: np.ndarray, wanted: int, rng: np.random.Gene
 
 
 def _nearness(i: np.ndarray, j: np.ndarray, score: np.ndarray, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each pair: whether each is the other's best (ties: the first), and its margin over the best rival of either."""
+    """Of each pair: whether each is the other's best (ties: the first), and its margin over the best rival."""
     place = np.arange(len(i))
     best_other = np.full(len(i), -np.inf)
     mutual = np.ones(len(i), bool)

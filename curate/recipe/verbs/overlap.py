@@ -36,7 +36,7 @@ def run_overlap(
 
     sources: what `curate.collect.recognise` knows, or plain lists of names, each as SOURCE or NAME=SOURCE; the first is
     the training set, the others are benchmarks. by: some of WAYS. action, from_verdict, far: parameters of `overlap`;
-    planted: of `overlap_pairs`. Raises InputError for fewer than two sources, one that stands twice, and an unknown way.
+    planted: of `overlap_pairs`. Raises InputError for fewer than two sources and an unknown way.
     """
     if len(sources) < 2:
         raise InputError("an overlap is of two sets or more", value=list(sources), remedy="Give another SOURCE")

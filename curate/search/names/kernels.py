@@ -149,17 +149,16 @@ def weights(left, right, left_suffix, right_suffix, left_key, right_key, left_jo
     that is all of it), whether it is a particle. alike_*: pairs of tokens that are spellings of one another, sorted.
     model `(M,)`: see `curate.search.names.score.MODEL`. total: names counted. why: bits, see above.
     """
-    size = left.shape[1]
     width = np.int64(vocabulary.shape[0])
     for c in range(i.size):
         one, two = left[i[c]], right[j[c]]
         off = 1.0 if left_key[i[c]] == right_key[j[c]] else 2.0
         m, n = 0, 0
-        while m < size and one[m] >= 0:
+        while m < one.size and one[m] >= 0:
             m += 1
-        while n < size and two[n] >= 0:
+        while n < two.size and two[n] >= 0:
             n += 1
-        mate, taken = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
+        mate, taken = np.full(m, -1, np.int64), np.full(n, -1, np.int64)
         value, bits, matched = 0.0, 0, 0
         for x in range(m):  # the same token
             for y in range(n):
@@ -237,14 +236,16 @@ def weights(left, right, left_suffix, right_suffix, left_key, right_key, left_jo
             else:
                 bits |= MIDDLE
             value += model[5] * (missing - 0.5 * min(initials, missing))
-        order = -1
+        first = order = -1
+        falls = 0
         for x in range(m):
             if mate[x] >= 0 and vocabulary[one[x], 3] == 0:
-                if mate[x] < order:
-                    bits |= SWAPPED
+                falls += mate[x] < order
+                first = mate[x] if first < 0 else first
                 order = mate[x]
-        if bits & SWAPPED:
-            value += model[8]
+        if falls:
+            bits |= SWAPPED  # a family name moved to the other end is one fall, counted round
+            value += model[8] * (1.0 if falls == 1 and order < first else 2.0)
         if (both or missing) and left_joined[i[c]] == right_joined[j[c]]:
             fewer, count = (one, m) if m < n else (two, n)
             value = np.log(model[1])
@@ -253,7 +254,7 @@ def weights(left, right, left_suffix, right_suffix, left_key, right_key, left_jo
             bits = JOINED
         s, t = left_suffix[i[c]], right_suffix[j[c]]
         if s != t:
-            value += model[9] * (1.0 if s == 0 or t == 0 else 4.0)
+            value += model[9] * (1.0 if s == 0 or t == 0 else 2.0)
             bits |= SUFFIX
         weight[c] = value
         why[c] = bits

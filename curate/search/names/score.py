@@ -21,10 +21,10 @@ MODEL = {
     "edit": 5e-4,  # P(written with one certain letter wrong), for each letter
     "initial": 2.3,  # a first letter that fits: one in ten does by chance
     "missing": -0.8,  # a token less on one side; half for an initial
-    "contradiction": -4.6,  # tokens that do not fit one another, and again where they stand at an end
+    "contradiction": -7.0,  # tokens that do not fit one another, and again where they stand at an end
     "missing_end": -2.5,  # the missing one stands first or last
-    "swapped": -2.5,  # another order
-    "suffix": -1.5,  # Jr. on one side; four times for two that differ
+    "swapped": -2.5,  # the family name first; twice for any other order
+    "suffix": -4.0,  # Jr. on one side: father and son; twice for two that differ
     "particle_missing": -0.2,
     "particle": 0.5,
 }
@@ -142,7 +142,7 @@ def _spellings(
     edits, vowels = edits + ending, heard + ending
     # One letter of four to seven, two of eight and more; as many vowels as that where the consonants sound alike.
     kind = np.where(edits <= np.where(shorter >= 8, 2, 1), WRONG_LETTERS, 0)
-    kind = np.where(same_bones & (vowels <= np.where(shorter >= 7, 2, 1)), OTHER_VOWELS, kind)
+    kind = np.where(same_bones & (vowels <= np.where(shorter >= 7, 2, 1)) & (shorter >= 5), OTHER_VOWELS, kind)
     kind = np.where(heard == 0, ONE_SOUND, kind)
     keep = kind > 0
     return keys[keep], kind[keep].astype(np.int64), edits[keep].astype(np.int64)
