@@ -55,6 +55,8 @@ def overlap(manifest: Manifest, features: Features, params: OverlapParams, rng: 
     Score: the pair's; related_id: an image of the other identity. Raises InputError for a dataset that is not there.
     """
     datasets = manifest.frame[col.DATASET].cat.categories.tolist()
+    if len(datasets) < 2:  # nothing to compare
+        return Decisions.empty().with_evidence(readable(cast_of(manifest), no_pairs()))
     if params.train is not None and params.train not in datasets:
         raise InputError(f"there is no dataset {params.train!r}. {nearest(params.train, datasets)}")
     if params.action != "flag" and params.train is None:

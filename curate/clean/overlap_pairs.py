@@ -59,7 +59,7 @@ def overlap_pairs(
     pairs = features["evidence"].get("overlap")
     pairs = readable(cast_of(manifest), no_pairs()) if pairs is None else pairs
     cast = cast_of(manifest)
-    if params.train is not None and params.train not in cast.datasets and len(manifest):
+    if params.train is not None and params.train not in cast.datasets and len(cast.datasets) > 1:
         raise InputError(f"there is no dataset {params.train!r}. {nearest(params.train, cast.datasets)}")
     matrix = matrix_of(pairs, cast)
     missed, thresholds = _missed(manifest, features, params, rng, cast, pairs)
