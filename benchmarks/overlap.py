@@ -16,6 +16,8 @@ import numpy as np
 
 from benchmarks.measure import best_seconds, process_cost, show
 
+SIZE = 512  # numbers of a template
+
 _ONSETS = (
     "b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kr", "l", "m", "n", "p", "r", "s", "st", "t", "tr",
     "v", "w", "z", "sh", "th",
@@ -117,7 +119,63 @@ def recall(chosen: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"names": names, "recall": recall}
+def identity(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Nearest templates 85,000 x 10,000 at 512-d against a bare float32 matmul on as many threads."""
+    from threadpoolctl import threadpool_limits
+
+    from curate.recipe.execute import LocalExecutor
+    from curate.search.identity_model import IdentityModel, Templates
+    from curate.search.templates import nearest
+
+    rng = np.random.default_rng(0)
+    model = IdentityModel(np.zeros(SIZE), np.eye(SIZE), np.linspace(4, 0.5, SIZE))
+    spread = np.sqrt(model.between)
+    persons = rng.standard_normal((chosen.templates, SIZE), dtype=np.float32) * spread
+    others = rng.standard_normal((chosen.benchmark, SIZE), dtype=np.float32) * spread
+    shared = chosen.benchmark // 10
+    others[:shared] = persons[:shared]
+    sides = []
+    for places in (persons, others):
+        images = rng.integers(2, 30, len(places))
+        means = places + rng.standard_normal(places.shape, dtype=np.float32) / np.sqrt(images)[:, None]
+        sides.append(Templates(np.arange(len(places)), means.astype(np.float64), images))
+    found = []
+    with LocalExecutor(chosen.workers) as executor:
+
+        def search(rows: int = chosen.templates) -> None:
+            left = Templates(*(part[:rows] for part in sides[0]))
+            found[:] = [nearest(left, sides[1], model, executor, np.random.default_rng(0))]
+
+        search(9_000)
+        seconds = best_seconds(search, repeats=2)
+    comparisons = chosen.templates * chosen.benchmark
+    one, two = sides[0].means.astype(np.float32), sides[1].means.astype(np.float32)
+    with threadpool_limits(chosen.workers):
+        matmul = best_seconds(lambda: _bare_matmul(one, two), repeats=2)
+    hits = found[0].mutual & (found[0].score >= found[0].threshold)
+    true = found[0].i[hits] == found[0].j[hits]
+    return {
+        "identity_templates": f"{chosen.templates} x {chosen.benchmark} x {SIZE}", "identity_seconds": seconds,
+        "identity_comparisons_per_second": comparisons / seconds, "identity_bare_matmul_seconds": matmul,
+        "identity_to_bare_matmul": matmul / seconds, "identity_to_bare_matmul_goal": 0.8,
+        "identity_shared_found": int((true & (found[0].i[hits] < shared)).sum()) / max(shared, 1),
+    }  # fmt: skip
+
+
+def _bare_matmul(one: np.ndarray, two: np.ndarray, block: int = 4096) -> None:
+    """All scores in float32, block after block into the same memory, and thrown away."""
+    scores = np.empty((block, block), np.float32)
+    for top in range(0, len(one), block):
+        for left in range(0, len(two), block):
+            a, b = one[top : top + block], two[left : left + block]
+            np.matmul(a, b.T, out=scores[: len(a), : len(b)])
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "names": names,
+    "recall": recall,
+    "identity": identity,
+}
 
 
 def main() -> None:
@@ -127,6 +185,9 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}, by commas")
     parser.add_argument("--names", type=int, default=100_000, help="names on each side of the section names")
     parser.add_argument("--sample", type=int, default=5_000, help="names on each side of the section recall")
+    parser.add_argument("--templates", type=int, default=85_000, help="identities of the training set")
+    parser.add_argument("--benchmark", type=int, default=10_000, help="identities of the benchmark")
+    parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     figures: dict[str, Any] = {}
     for name in chosen.only.split(","):

@@ -13,10 +13,10 @@ from curate.core import columns as col
 from curate.core.errors import CurateError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features
-from curate.search.identity_model import IdentityModel, fit_identity_model
+from curate.search.identity_model import IdentityModel, Templates, fit_identity_model
 from curate.search.names import LOOK, check_names, match_names
 from curate.search.odds import competing, log_prior
-from curate.search.templates import Nearest, Templates, nearest, templates
+from curate.search.templates import Nearest, nearest, templates
 
 #: Steps whose evidence is pairs of images that are copies.
 COPY_STEPS = ("exact_duplicates", "near_duplicates")
@@ -187,15 +187,12 @@ class Faces:
     def log_ratio(self, cast: Cast, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Of pairs of rows of the cast: float64 `(P,)`, NaN where one of the two has no template."""
         row = np.full(len(cast.dataset), -1, np.int64)
-        codes = np.concatenate([part.identity for part in self.of_dataset])
-        row[codes] = np.arange(len(codes))
-        means = np.concatenate([part.means for part in self.of_dataset])
-        images = np.concatenate([part.images for part in self.of_dataset])
+        whole = Templates(*(np.concatenate(columns) for columns in zip(*self.of_dataset, strict=True)))
+        row[whole.identity] = np.arange(len(whole.identity))
         i, j = row[a], row[b]
         score = np.full(len(a), np.nan)
         both = (i >= 0) & (j >= 0)
-        i, j = i[both], j[both]
-        score[both] = self.model.log_ratio(means[i], images[i], means[j], images[j])
+        score[both] = self.model.log_ratio(whole, whole, i[both], j[both])
         return score
 
 

@@ -13,8 +13,9 @@ from curate.core import columns as col
 from curate.core.manifest import Manifest
 from curate.core.shapes import STEPS, Features
 from curate.images.alter import ALTERATIONS
+from curate.search.identity_model import Templates
 from curate.search.names import match_names, parse
-from curate.search.templates import Templates, nearest, templates
+from curate.search.templates import nearest, templates
 
 #: How a name is written otherwise, each where the name has room for it.
 RENAMINGS = ("other order", "initial added", "middle name left out", "initial for the first name", "letter left out",

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from curate.core.errors import InputError
+
+
+class Templates(NamedTuple):
+    """identity `(T,)`: the code of each; means `(T, K)` float64; images `(T,)`: how many were averaged."""
+
+    identity: np.ndarray
+    means: np.ndarray
+    images: np.ndarray
+
 
 #: Identities with two images or more that a model is learned from, at the least.
 MIN_IDENTITIES = 20
@@ -36,23 +46,17 @@ class IdentityModel:
             result[part] = (np.asarray(vectors[part], np.float64) - self.mean) @ self.projection
         return result
 
-    def log_ratio(
-        self, left: np.ndarray, left_images: np.ndarray, right: np.ndarray, right_images: np.ndarray,
-    ) -> np.ndarray:  # fmt: skip
-        """Log likelihood ratio, one person against two, of means `(P, K)` of so many images `(P,)`: float64 `(P,)`.
+    def log_ratio(self, left: Templates, right: Templates, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Log likelihood ratio, one person against two, of templates i of left and j of right: float64 `(P,)`.
 
         In each direction the mean of n images of a person is normal with variance b + 1/n, and two means of one person
         have the covariance b.
         """
-        result = np.empty(len(left))
-        b = self.between
-        for part in _parts(len(left)):
-            x, y = left[part].astype(np.float64), right[part].astype(np.float64)
-            u, v = b + 1 / left_images[part, None], b + 1 / right_images[part, None]
-            determinant = u * v - b * b
-            together = (v * x * x + u * y * y - 2 * b * x * y) / determinant + np.log(determinant)
-            apart = x * x / u + y * y / v + np.log(u) + np.log(v)
-            result[part] = 0.5 * (apart - together).sum(axis=1)
+        from curate.search.identity_kernels import log_ratios
+
+        order = np.lexsort((right.images[j], left.images[i]))  # equal numbers of images stand together
+        result = np.empty(len(i))
+        result[order] = log_ratios(left.means, right.means, i[order], j[order], left.images, right.images, self.between)
         return result
 
     def directions(self, means: np.ndarray, images: float) -> np.ndarray:

@@ -9,20 +9,12 @@ import numpy as np
 from curate.core.shapes import Executor
 from curate.core.vectors import unit
 from curate.search.cosine import similar_between
-from curate.search.identity_model import IdentityModel
+from curate.search.identity_model import IdentityModel, Templates
 
 #: Pairs of templates at the top of the scores that are looked at: so many for each template, and at least so many.
-TOP_EACH, TOP_LEAST = 20, 2_000
+TOP_EACH, TOP_LEAST = 5, 5_000
 _SAMPLE = 2_000  # templates of either side, to learn how high the top begins
 _NO_RIVAL = 1e6  # the margin of a pair without another
-
-
-class Templates(NamedTuple):
-    """identity `(T,)`: the code of each; means `(T, K)` float64; images `(T,)`: how many were averaged."""
-
-    identity: np.ndarray
-    means: np.ndarray
-    images: np.ndarray
 
 
 class Nearest(NamedTuple):
@@ -96,7 +88,8 @@ def nearest(
     the two sets, those of mutual best pairs left out: there the matches are, if there are any. (So the impostors lack
     their own mutual best pairs, and the threshold is a little low: what passes it is sure only if it is mutual and
     probable besides.) The score is `IdentityModel.log_ratio`; it is taken of the pairs with the highest cosines of
-    weighted means, some twenty for each template, found exactly by `similar_between`.
+    weighted means, some five for
+    each template, found exactly by `similar_between`.
     """
     n, m = len(left.identity), len(right.identity)
     if not n or not m:
@@ -106,7 +99,7 @@ def nearest(
     one, two = (model.directions(side.means, float(np.median(side.images))) for side in (left, right))
     wanted = max(TOP_EACH * (n + m), TOP_LEAST, 4 * allowed)
     i, j, cosine = similar_between(one, two, _floor(one, two, wanted, rng), executor)
-    score = model.log_ratio(left.means[i], left.images[i], right.means[j], right.images[j])
+    score = model.log_ratio(left, right, i, j)
     mutual, margin = _nearness(i, j, score, n, m)
     rest = np.sort(score[~mutual])[::-1]
     threshold = float(np.nextafter(rest[allowed], np.inf)) if len(rest) > allowed else -np.inf

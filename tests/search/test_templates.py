@@ -8,7 +8,7 @@ from scipy.stats import chi2, multivariate_normal
 
 from curate.core.errors import InputError
 from curate.core.shapes import SerialExecutor
-from curate.search.identity_model import IdentityModel, fit_identity_model
+from curate.search.identity_model import IdentityModel, Templates, fit_identity_model
 from curate.search.odds import competing, log_prior
 from curate.search.templates import nearest, templates
 from curate.stats.rates import threshold_at
@@ -64,7 +64,8 @@ def test_the_log_ratio_is_that_of_the_densities():
     model = IdentityModel(np.zeros(3), np.eye(3), np.array([4.0, 2.0, 0.7]))
     x, y = rng.standard_normal((2, 20, 3)) * 2
     n, m = rng.integers(1, 9, (2, 20))
-    got = model.log_ratio(x, n, y, m)
+    places = np.arange(20)
+    got = model.log_ratio(Templates(places, x, n), Templates(places, y, m), places, places)
     for row in range(20):
         wanted = 0.0
         for k, b in enumerate(model.between):
@@ -118,7 +119,7 @@ def test_shared_identities_are_mutual_nearest_above_the_threshold():
     assert not hit[~true].any()
     # The threshold, and who is nearest, by comparing all.
     i, j = (grid.ravel() for grid in np.indices((60, 40)))
-    score = model.log_ratio(left.means[i], left.images[i], right.means[j], right.images[j]).reshape(60, 40)
+    score = model.log_ratio(left, right, i, j).reshape(60, 40)
     best = (score == score.max(axis=0)) & (score == score.max(axis=1)[:, None])
     assert found.threshold == threshold_at(score[~best], 0.01 / 60 * 60 * 40 / (~best).sum())
     assert found.impostors == (~best).sum()
