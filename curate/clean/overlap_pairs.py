@@ -67,7 +67,7 @@ def overlap_pairs(
     where = "overlap/pairs" if "duplicate_pairs" in features["steps"] else "pairs"
     figures = []
     if len(cast.datasets) > 1:
-        options = {"x": "dataset_b", "y": "dataset_a", "value": "shared"}
+        options = {"x": "dataset_b", "y": "dataset_a", "value": "shared", "log": True}
         figures.append(Figure("heatmap", "overlap/matrix", "Shared identities (same or likely)", options))
     if len(missed):
         options = {"columns": list(missed.columns)}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from curate.collect.source import Collected, Source
 from curate.core import columns as col
@@ -19,12 +19,22 @@ from curate.core.errors import InputError, nearest
 from curate.core.manifest import Manifest, text_array
 from curate.core.shapes import Executor, StrictParams
 
+#: Parameters of a source that name a file or a folder.
+_PATHS = ("root", "path", "labels")
+
 
 class SeveralParams(StrictParams):
     """Sources that stand beside one another, each with its `kind` and parameters."""
 
     kind: Literal["several"] = "several"
     sources: Annotated[tuple[dict[str, Any], ...], Field(min_length=2)]
+
+    @field_validator("sources", mode="after")
+    @classmethod
+    def _whole_paths(cls, sources: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        """Paths of the sources are whole in the plan of a run, as those of a single source are."""
+        return tuple({key: str(Path(value).expanduser().resolve()) if key in _PATHS and value is not None else value
+                      for key, value in one.items()} for one in sources)  # fmt: skip
 
 
 def own_name(dataset: str, identity: str) -> str:
