@@ -141,117 +141,157 @@ def _rarity(count, off, total):
 
 
 @njit(cache=True, nogil=True)
+def _count(tokens):
+    count = 0
+    while count < tokens.size and tokens[count] >= 0:
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _equal_tokens(one, two, mate, taken, vocabulary, off, total, model):
+    """Mate equal tokens, in order; returns their weight and how many are words."""
+    value, words = 0.0, 0
+    for x in range(mate.size):
+        for y in range(taken.size):
+            if taken[y] < 0 and one[x] == two[y]:
+                mate[x], taken[y] = y, x
+                if vocabulary[one[x], 3] > 0:
+                    value += model[11]
+                else:
+                    words += vocabulary[one[x], 1] > 1
+                    value += np.log(model[0]) + _rarity(vocabulary[one[x], 0], off, total)
+                break
+    return value, words
+
+
+@njit(cache=True, nogil=True)
+def _other_spellings(one, two, mate, taken, vocabulary, alike_keys, alike_kind, alike_edits, total, model):
+    """Mate each word that is left with its surest other spelling; returns their weight, how many, and bits."""
+    value, words, bits = 0.0, 0, 0
+    for x in range(mate.size):
+        if mate[x] >= 0 or vocabulary[one[x], 1] < 2:
+            continue
+        best, best_kind, best_edits = -1, 0, 99
+        for y in range(taken.size):
+            if taken[y] >= 0:
+                continue
+            at = _find(alike_keys, np.int64(one[x]) * np.int64(vocabulary.shape[0]) + two[y])
+            if at >= 0 and (
+                alike_kind[at] > best_kind or (alike_kind[at] == best_kind and alike_edits[at] < best_edits)
+            ):
+                best, best_kind, best_edits = y, alike_kind[at], alike_edits[at]
+        if best < 0:
+            continue
+        mate[x], taken[best] = best, x
+        words += 1
+        value += max(_rarity(vocabulary[one[x], 0], 1.0, total), _rarity(vocabulary[two[best], 0], 1.0, total))
+        if best_kind > 1:
+            value += np.log(model[1] if best_kind == 3 else model[2])
+            bits |= VARIANT
+        else:
+            value += np.log(model[3]) * best_edits
+            bits |= SPELLING
+    return value, words, bits
+
+
+@njit(cache=True, nogil=True)
+def _initials(one, two, mate, taken, vocabulary, model):
+    """Mate what is left with an initial that fits; returns the weight and bits."""
+    value, bits = 0.0, 0
+    for x in range(mate.size):
+        if mate[x] >= 0:
+            continue
+        for y in range(taken.size):
+            if taken[y] >= 0 or (vocabulary[one[x], 1] > 1) == (vocabulary[two[y], 1] > 1):
+                continue
+            if vocabulary[one[x], 2] == vocabulary[two[y], 2]:
+                mate[x], taken[y] = y, x
+                value += model[4]
+                bits |= INITIAL
+                break
+    return value, bits
+
+
+@njit(cache=True, nogil=True)
+def _left_out(tokens, mate, vocabulary):
+    """Of the tokens without a mate: words and initials, how many of them stand at an end, initials, particles."""
+    words = ends = initials = particles = 0
+    for x in range(mate.size):
+        if mate[x] >= 0:
+            continue
+        if vocabulary[tokens[x], 3] > 0:
+            particles += 1
+            continue
+        words += 1
+        ends += x == 0 or x == mate.size - 1
+        initials += vocabulary[tokens[x], 1] < 2
+    return words, ends, initials, particles
+
+
+@njit(cache=True, nogil=True)
+def _leftovers(one, two, mate, taken, vocabulary, words, model):
+    """The weight of tokens without a mate, and bits: on both sides they contradict, on one side they are missing."""
+    a, b = _left_out(one, mate, vocabulary), _left_out(two, taken, vocabulary)
+    both, ends, initials = min(a[0], b[0]), a[1] + b[1], a[2] + b[2]
+    missing, particles = max(a[0], b[0]) - both, a[3] + b[3]
+    value, bits = model[10] * particles, PARTICLE if particles else 0
+    if both:
+        value += model[6] * both + (model[6] if ends > 1 else 0.0)
+        bits |= CONFLICT
+    if missing:
+        value += model[5] * (missing - 0.5 * min(initials, missing))
+        if ends > 0 and both == 0:
+            value += model[7] if words > 1 else model[6]
+            bits |= END
+        else:
+            bits |= MIDDLE
+    return value, bits, both + missing > 0
+
+
+@njit(cache=True, nogil=True)
+def _order(one, mate, vocabulary, model):
+    """The weight of another order, and bits. A family name moved to the other end is one fall, counted round."""
+    first = last = -1
+    falls = 0
+    for x in range(mate.size):
+        if mate[x] >= 0 and vocabulary[one[x], 3] == 0:
+            falls += mate[x] < last
+            first = mate[x] if first < 0 else first
+            last = mate[x]
+    if falls == 0:
+        return 0.0, 0
+    return model[8] * (1.0 if falls == 1 and last < first else 2.0), SWAPPED
+
+
+@njit(cache=True, nogil=True)
 def weights(left, right, left_suffix, right_suffix, left_key, right_key, left_joined, right_joined, i, j, vocabulary,
             alike_keys, alike_kind, alike_edits, total, model, weight, why):  # fmt: skip
     """Fill `weight` (C,) with the log of how much likelier each pair of forms is of one person than by chance.
 
-    vocabulary `(V, 4)` float64: names that bear the token, its letters, its first letter (or the token itself where
-    that is all of it), whether it is a particle. alike_*: pairs of tokens that are spellings of one another, sorted.
-    model `(M,)`: see `curate.search.names.score.MODEL`. total: names counted. why: bits, see above.
+    vocabulary `(V, 4)` float64: names that bear the token, its letters, the number of its first letter, whether it is
+    a particle. alike_*: pairs of tokens that are spellings of one another, sorted. model `(M,)`: the values of
+    `curate.search.names.score.MODEL`, in order. total: names counted. why: bits, see above.
     """
-    width = np.int64(vocabulary.shape[0])
     for c in range(i.size):
         one, two = left[i[c]], right[j[c]]
         off = 1.0 if left_key[i[c]] == right_key[j[c]] else 2.0
-        m, n = 0, 0
-        while m < one.size and one[m] >= 0:
-            m += 1
-        while n < two.size and two[n] >= 0:
-            n += 1
-        mate, taken = np.full(m, -1, np.int64), np.full(n, -1, np.int64)
-        value, bits, matched = 0.0, 0, 0
-        for x in range(m):  # the same token
-            for y in range(n):
-                if taken[y] < 0 and one[x] == two[y]:
-                    mate[x], taken[y] = y, x
-                    if vocabulary[one[x], 3] > 0:
-                        value += model[11]
-                    else:
-                        matched += vocabulary[one[x], 1] > 1
-                        value += np.log(model[0]) + _rarity(vocabulary[one[x], 0], off, total)
-                    break
-        for x in range(m):  # another spelling of it
-            if mate[x] >= 0 or vocabulary[one[x], 1] < 2:
-                continue
-            best, best_kind, best_edits = -1, 0, 99
-            for y in range(n):
-                if taken[y] >= 0:
-                    continue
-                at = _find(alike_keys, np.int64(one[x]) * width + two[y])
-                if at >= 0 and (alike_kind[at] > best_kind
-                                or (alike_kind[at] == best_kind and alike_edits[at] < best_edits)):  # fmt: skip
-                    best, best_kind, best_edits = y, alike_kind[at], alike_edits[at]
-            if best >= 0:
-                mate[x], taken[best] = best, x
-                matched += 1
-                rare = max(_rarity(vocabulary[one[x], 0], 1.0, total), _rarity(vocabulary[two[best], 0], 1.0, total))
-                if best_kind > 1:
-                    value += np.log(model[1] if best_kind == 3 else model[2]) + rare
-                    bits |= VARIANT
-                else:
-                    value += np.log(model[3]) * best_edits + rare
-                    bits |= SPELLING
-        for x in range(m):  # an initial for it
-            if mate[x] >= 0:
-                continue
-            for y in range(n):
-                if taken[y] >= 0 or (vocabulary[one[x], 1] > 1) == (vocabulary[two[y], 1] > 1):
-                    continue
-                if vocabulary[one[x], 2] == vocabulary[two[y], 2]:
-                    mate[x], taken[y] = y, x
-                    value += model[4]
-                    bits |= INITIAL
-                    break
-        # What is left on both sides contradicts, on one side it is missing.
-        left_out = right_out = ends = initials = particles = 0
-        for x in range(m):
-            if mate[x] < 0:
-                if vocabulary[one[x], 3] > 0:
-                    particles += 1
-                    continue
-                left_out += 1
-                ends += x == 0 or x == m - 1
-                initials += vocabulary[one[x], 1] < 2
-        for y in range(n):
-            if taken[y] < 0:
-                if vocabulary[two[y], 3] > 0:
-                    particles += 1
-                    continue
-                right_out += 1
-                ends += y == 0 or y == n - 1
-                initials += vocabulary[two[y], 1] < 2
-        both = min(left_out, right_out)
-        missing = max(left_out, right_out) - both
-        if particles:
-            value += model[10] * particles
-            bits |= PARTICLE
-        if both:
-            # One word written as two, or the other way round, is no contradiction.
-            value += model[6] * both + (model[6] if ends > 1 else 0.0)
-            bits |= CONFLICT
-        if missing:
-            if ends > 0 and both == 0:
-                value += model[7] if matched > 1 else model[6]
-                bits |= END
-            else:
-                bits |= MIDDLE
-            value += model[5] * (missing - 0.5 * min(initials, missing))
-        first = order = -1
-        falls = 0
-        for x in range(m):
-            if mate[x] >= 0 and vocabulary[one[x], 3] == 0:
-                falls += mate[x] < order
-                first = mate[x] if first < 0 else first
-                order = mate[x]
-        if falls:
-            bits |= SWAPPED  # a family name moved to the other end is one fall, counted round
-            value += model[8] * (1.0 if falls == 1 and order < first else 2.0)
-        if (both or missing) and left_joined[i[c]] == right_joined[j[c]]:
-            fewer, count = (one, m) if m < n else (two, n)
-            value = np.log(model[1])
+        mate, taken = np.full(_count(one), -1, np.int64), np.full(_count(two), -1, np.int64)
+        value, words = _equal_tokens(one, two, mate, taken, vocabulary, off, total, model)
+        more, others, bits = _other_spellings(one, two, mate, taken, vocabulary, alike_keys, alike_kind, alike_edits,
+                                              total, model)  # fmt: skip
+        value, words = value + more, words + others
+        more, found = _initials(one, two, mate, taken, vocabulary, model)
+        value, bits = value + more, bits | found
+        more, found = _order(one, mate, vocabulary, model)
+        value, bits = value + more, bits | found
+        more, found, unlike = _leftovers(one, two, mate, taken, vocabulary, words, model)
+        value, bits = value + more, bits | found
+        if unlike and left_joined[i[c]] == right_joined[j[c]]:
+            fewer, count = (one, mate.size) if mate.size < taken.size else (two, taken.size)
+            value, bits = np.log(model[1]), JOINED
             for x in range(count):
                 value += _rarity(vocabulary[fewer[x], 0], 1.0, total)
-            bits = JOINED
         s, t = left_suffix[i[c]], right_suffix[j[c]]
         if s != t:
             value += model[9] * (1.0 if s == 0 or t == 0 else 2.0)
