@@ -27,7 +27,7 @@ LOOKED_FOR_BY: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "mislabelled": ("label_noise",),
     "mixed_identity": ("label_noise",),
     "split_identity": ("label_noise",),
-    "shared_identity": (),
+    "shared_identity": ("overlap",),
 })  # fmt: skip
 #: Steps that answer several faults, each by decisions whose reason is the fault's name; what they flag is no answer.
 BY_REASON = frozenset({"label_noise"})

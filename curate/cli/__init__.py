@@ -6,7 +6,15 @@ import sys
 
 from rich.console import Console
 
-from curate.cli import audits, balancing, cleaning, noise, protocols, runs  # noqa: F401  (importing registers the verbs)
+from curate.cli import (  # noqa: F401  (importing registers the verbs)
+    audits,
+    balancing,
+    cleaning,
+    noise,
+    overlap,
+    protocols,
+    runs,
+)
 from curate.cli.shared import app, plain
 from curate.core.errors import CurateError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.collect import folder, lists, scores, synthetic, table
+from curate.collect import folder, lists, name_list, scores, several, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
@@ -17,6 +17,8 @@ SOURCES: dict[str, Source] = {
         table.SOURCE,
         lists.SOURCE,
         scores.SOURCE,
+        name_list.SOURCE,
+        several.SOURCE,
         synthetic.SOURCE,
         synthetic.TABLE_SOURCE,
     )

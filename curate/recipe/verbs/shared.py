@@ -17,14 +17,15 @@ StepWithParams = tuple[str, Mapping[str, Any]]
 
 def verb_recipe(
     verb: str,
-    source: str | StrictParams,
+    source: str | StrictParams | Mapping[str, Any],
     steps: Sequence[StepWithParams],
     overrides: Sequence[str] = (),
     *,
     against: Path | None = None,
     embedder: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows, or the source's parameters.
+    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows, or over one that is spelt
+    out: its parameters, or a mapping with its kind.
 
     The recipe's name is the verb's; files and folders are named by whole paths, so that the run can be resumed and
     undone from anywhere. overrides: `key.path=value`, as `--set` takes them (`source.labels=labels.csv`, `seed=3`).
@@ -32,7 +33,7 @@ def verb_recipe(
     """
     raw: dict[str, Any] = {
         "name": verb,
-        "source": _plain((recognise(source) if isinstance(source, str) else source).model_dump(exclude_none=True)),
+        "source": _plain(_parameters(source)),
         "steps": [{name: {key: value for key, value in given.items() if value is not None}} for name, given in steps],
     }
     if embedder is not None:
@@ -42,9 +43,16 @@ def verb_recipe(
     return make_recipe(raw, overrides, origin=f"curate {verb}")
 
 
+def _parameters(source: str | StrictParams | Mapping[str, Any]) -> Any:
+    known = recognise(source) if isinstance(source, str) else source
+    return known if isinstance(known, Mapping) else known.model_dump(exclude_none=True)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return str(value.expanduser().resolve()) if isinstance(value, Path) else value
 
 
