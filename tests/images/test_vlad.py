@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from curate.core.errors import InputError
 from curate.images.alter import ALTERATIONS, crop, flip
 from curate.images.vlad import (
     LENGTH,
@@ -150,6 +151,8 @@ def test_pairs_are_the_same_however_many_are_looked_at_in_one_go(monkeypatch):
     monkeypatch.setattr("curate.images.words._AT_ONCE", 3)
     assert all(np.array_equal(one, two) for one, two in zip(whole, candidate_pairs(signature, 0.3), strict=True))
     assert len(whole[0])
+    with pytest.raises(InputError, match="more than 10 pairs"):
+        candidate_pairs(signature, 0.3, max_pairs=10)
 
 
 def test_words_find_altered_copies():
