@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curate.core.errors import MissingExtra
+from curate.core.errors import InputError, MissingExtra
 
 #: Permutations of a signature, and how candidates are cut from it: pairs that agree in all rows of one band.
 PERMUTATIONS, BANDS, ROWS = 128, 64, 2
 #: Images of one bucket at most: a larger one holds what all images share, and its pairs would grow with its square.
 LARGEST_BUCKET = 200
+#: Pairs that are returned at most, unless told: about 30 bytes each while they are sorted.
+MAX_PAIRS = 50_000_000
 #: Places by which a bucket that is too large is cut further, at most; pairs looked at in one go.
 _DEEPER, _AT_ONCE = 6, 1 << 22
 
@@ -37,8 +39,9 @@ def signatures(words: np.ndarray) -> np.ndarray:
 
 
 def candidate_pairs(
-    signature: np.ndarray, least: float = 0.0, *, bands: int = BANDS, rows: int = ROWS, largest: int = LARGEST_BUCKET
-) -> tuple[np.ndarray, np.ndarray, int]:
+    signature: np.ndarray, least: float = 0.0, *, bands: int = BANDS, rows: int = ROWS,
+    largest: int = LARGEST_BUCKET, max_pairs: int = MAX_PAIRS,
+) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
     """Pairs that share a bucket and agree in so large a share of their places (`least`), i < j, in order, each once.
 
     signature: `(n, P)` -> (i, j, images in buckets left out). A pair of Jaccard similarity s shares a bucket with
@@ -47,20 +50,22 @@ def candidate_pairs(
     places that follow, one after the other, until its parts are small enough (prefixes of variable length: Bawa et al.
     2005); what then still is too large is left out. So the pairs looked at grow with the images, and the memory with
     the pairs that agree. Images without words take part in nothing.
+    Raises InputError where more than `max_pairs` pairs agree.
     """
     from curate.images.kernels import agreeing_pairs
 
     usable = np.flatnonzero((signature != np.iinfo(signature.dtype).max).any(axis=1))
     key, left_out, n = np.zeros(0, np.int64), 0, len(signature)
     for band in range(bands):
-        found = [key]
         columns = (np.arange(rows + _DEEPER) + band * rows) % signature.shape[1]
         for members, bounds, too_large in _buckets(signature, usable, columns, rows, largest):
             left_out += too_large
             for start, end in _goes(np.diff(bounds)):
                 i, j = agreeing_pairs(signature, members, bounds[start : end + 1], least)
-                found.append(np.minimum(i, j) * n + np.maximum(i, j))
-        key = np.unique(np.concatenate(found))
+                key = np.union1d(key, np.minimum(i, j) * n + np.maximum(i, j))
+                if len(key) > max_pairs:
+                    raise InputError(f"more than {max_pairs:,} pairs are that similar", value=least,
+                                     remedy="Raise min_similarity")  # fmt: skip
     return (*np.divmod(key, n), left_out) if n else (key, key, 0)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from curate.core.errors import InputError, MissingExtra
 from curate.core.shapes import Executor
-from curate.search.cosine import MAX_PAIRS, Pairs, similar_between, too_many
+from curate.search.cosine import similar_between, too_many
 from curate.search.directions import TIE, Directions, check_similarity, cosines, parts_of
+from curate.search.listing import MAX_PAIRS, Pairs
 from curate.stats.intervals import Interval, clustered_interval, variance_from_sums
 
 #: Vectors searched for at a time, and vectors that the cells are fitted on, for each cell.

@@ -9,16 +9,13 @@ import numpy as np
 from curate.core.errors import InputError
 from curate.core.shapes import Executor
 from curate.search.directions import TIE, Directions, check_similarity, cosines
+from curate.search.listing import MAX_PAIRS, Pairs, new_rows
 from curate.search.screen import Screened, blocks_of, halves_pay, screen_block, screen_error
 
-#: Pairs that a search returns at most, unless told.
-MAX_PAIRS = 50_000_000
 #: Fewer comparisons than this are screened in float32: loading torch takes longer.
 FEW = 100_000_000
 #: What the cosines may be screened in.
 SCREENS = ("auto", "bfloat16", "float32")
-
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def similar_pairs(
@@ -47,10 +44,7 @@ def similar_pairs(
     search = partial(_search, min_similarity=min_similarity, executor=executor, screen=screen)
     if new is None:
         return _in_order(*search(directions, None, max_pairs=max_pairs))
-    new = np.asarray(new)
-    if new.dtype != bool or new.shape != (len(vectors),):
-        raise InputError("`new` is not a mask of the vectors", value=f"{new.shape} {new.dtype}",
-                         allowed=f"({len(vectors)},) bool")  # fmt: skip
+    new = new_rows(new, len(vectors))
     fresh, old = np.flatnonzero(new), np.flatnonzero(~new)
     one_side, other_side = directions.take(fresh), directions.take(old)
     i, j, one = search(one_side, None, max_pairs=max_pairs)

@@ -10,14 +10,11 @@ import numpy as np
 from curate.core.errors import InputError
 from curate.core.shapes import Executor
 from curate.search.buckets import Found, bucket_search
+from curate.search.listing import MAX_PAIRS, Pairs, new_rows
 from curate.search.plan import SearchPlan, plan_search
 
 #: Hashes on one side of a tile where all are compared: two sides fit the second-level cache.
 TILE = 8192
-#: Pairs that a search returns at most, unless told: about 50 bytes each while they are sorted.
-MAX_PAIRS = 50_000_000
-
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def pairs_within(
@@ -47,7 +44,7 @@ def pairs_within(
     bits = _bits(hashes, max_distance)
     others = None if others is None else _checked(others, hashes.shape)
     if new is not None:
-        new = _mask(new, len(hashes))
+        new = new_rows(new, len(hashes))
     found = []
     for left, right, left_rows, right_rows in _searches(hashes, others, new):
         twice = others is not None and right_rows is left_rows
@@ -207,14 +204,6 @@ def _distance_type(bits: int) -> type[np.unsignedinteger]:
     return np.uint8 if bits == 64 else np.uint16
 
 
-def _mask(new: np.ndarray, length: int) -> np.ndarray:
-    new = np.asarray(new)
-    if new.dtype != bool or new.shape != (length,):
-        raise InputError("`new` is not a mask of the hashes", value=f"{new.shape} {new.dtype}",
-                         allowed=f"({length},) bool")  # fmt: skip
-    return new
-
-
 def _checked(hashes: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
     hashes = np.ascontiguousarray(hashes)
     known = hashes.dtype == np.uint64 and (hashes.ndim == 1 or (hashes.ndim == 2 and hashes.shape[1] == 4))
@@ -227,4 +216,4 @@ def _checked(hashes: np.ndarray, shape: tuple[int, ...] | None = None) -> np.nda
     return hashes
 
 
-__all__ = ["MAX_PAIRS", "SearchPlan", "equal_pairs", "pairs_between", "pairs_within", "plan_search"]
+__all__ = ["SearchPlan", "equal_pairs", "pairs_between", "pairs_within", "plan_search"]

@@ -14,7 +14,8 @@ from curate.core.scratch import Rows, let_go, scratch
 def test_large_rows_lie_in_a_file_that_nobody_sees(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 100_000)
     large = scratch((20, 64, 128), np.dtype("u1"), tmp_path / "new")
-    assert isinstance(large, np.memmap) and not large.any()
+    assert isinstance(large, np.memmap)
+    assert not large.any()
     assert not list((tmp_path / "new").iterdir())
     expected = np.random.default_rng(0).integers(0, 256, large.shape, np.uint8)
     for start in range(0, 20, 7):

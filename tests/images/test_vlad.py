@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from curate.core.errors import InputError
 from curate.images.alter import ALTERATIONS, crop, flip
 from curate.images.vlad import (
     LENGTH,
@@ -132,7 +133,8 @@ def test_buckets_that_are_too_large_are_cut_until_they_are_not():
     agree = (signature[:, None] == signature[None]).mean(axis=2)
     for largest, share in ((300, 1.0), (6, 0.9)):
         i, j, left_out = candidate_pairs(signature, 0.9, largest=largest)
-        assert (i < j).all() and (agree[i, j] >= 0.9).all()
+        assert (i < j).all()
+        assert (agree[i, j] >= 0.9).all()
         expected = np.argwhere(np.triu(agree >= 0.9, 1))
         assert len(set(zip(i, j, strict=True)) & set(map(tuple, expected.tolist()))) >= share * len(expected) > 8
         assert left_out == 0
@@ -149,6 +151,8 @@ def test_pairs_are_the_same_however_many_are_looked_at_in_one_go(monkeypatch):
     monkeypatch.setattr("curate.images.words._AT_ONCE", 3)
     assert all(np.array_equal(one, two) for one, two in zip(whole, candidate_pairs(signature, 0.3), strict=True))
     assert len(whole[0])
+    with pytest.raises(InputError, match="more than 10 pairs"):
+        candidate_pairs(signature, 0.3, max_pairs=10)
 
 
 def test_words_find_altered_copies():
