@@ -94,7 +94,6 @@ def _impostor(block: Block, quota: int, rng: np.random.Generator) -> tuple[np.nd
     live = space.units - shared - int(np.count_nonzero(lost >= space.size_of(lost_unit)))
     if quota < live:
         unit = sample(np.array([space.units]), np.array([quota]), rng, lambda u: room_of(u) <= 0, np.array([live]))
-        unit = rng.permutation(unit)
         number = rng.integers(0, space.size_of(unit)) if quota else unit
         while block.has_copies and (bad := block.are_copies(*ends(unit, number))).any():
             number[bad] = rng.integers(0, space.size_of(unit[bad]))
