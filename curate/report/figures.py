@@ -209,7 +209,7 @@ def _limits(
             x=part[options["x"]].to_numpy(np.float64), y=value, mode="markers", name=safe(name or ""), showlegend=False,
             marker={"color": style[name].colour, "size": 5},
             error_y={"type": "data", "symmetric": False, "array": high - value,
-                     "arrayminus": np.minimum(value - low, 0.999 * value), "thickness": 1, "width": 3},
+                     "arrayminus": np.minimum(value - low, 0.9 * value), "thickness": 1, "width": 3},
             hovertemplate="%{y:.3g}<extra>95% limits</extra>",
         )  # fmt: skip
 
