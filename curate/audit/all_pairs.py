@@ -51,7 +51,7 @@ def audit(manifest: Manifest, features: Features, params: AuditParams, rng: np.r
     if made is None:
         if source is not None:
             notes.append("All images are of one identity: there is no impostor pair to fix a threshold on.")
-        made = Measured(nothing(), [], {}, {}, [], pd.DataFrame(), None, [])
+        made = Measured(nothing(), [], {}, {}, [], pd.DataFrame(), None, [], None)
     else:
         _add_images(made, manifest, faces, names, params)
         if params.identification is not None:
@@ -129,11 +129,11 @@ def _add_images(made: Measured, manifest: Manifest, faces: Faces, names: list[st
         {"identity": pd.Series([names[code] for code in who], dtype="str"),
          "group": pd.Series(group[where], dtype="str"), "images": counts.astype(np.int64)}
     )  # fmt: skip
-    suspected = suspects(faces, made.cells[0], made.shown.threshold, name)
+    suspected = suspects(faces, made.cells[0], made.genuine, made.shown.threshold, name)
     made.tables["audit/suspects"] = suspected
     if len(suspected):
-        made.notes.append(f"{len(suspected):,} labels are suspected, since images match another identity and not their "
-                          "own: audit/suspects lists them for a person to look at.")  # fmt: skip
+        made.notes.append(f"{len(suspected):,} labels are suspected, since images match another identity, or none of "
+                          "their own: audit/suspects lists them for a person to look at.")  # fmt: skip
     if params.examples and "path" in manifest.frame and len(found):
         made.figures.append(
             Figure("pairs", "audit/examples", "The worst false matches and false non-matches of each group",

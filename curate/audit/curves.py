@@ -12,12 +12,14 @@ from curate.audit.source import Genuine
 from curate.stats.rates import Curve, EqualErrorRate, det_curve, eer_of
 from curate.stats.verification import precision_at_recall, recall_at_precision
 
-CURVE_COLUMNS = ("group", "threshold", "fmr", "fnmr", "tar", "exact")
+CURVE_COLUMNS = ("group", "threshold", "fmr", "fnmr", "tar", "exact", "fmr_low", "fmr_high", "fnmr_low", "fnmr_high")
 POINT_COLUMNS = (
     "group", "impostors", "genuines", "eer", "eer_threshold", "precision_at_recall_95", "recall_at_precision_95",
     "prevalence", "exact",
 )  # fmt: skip
 _TAIL_POINTS, _COARSE_POINTS = 200, 100
+#: Points of a curve that get limits, and curves that do: misses of each identity are counted at each of them.
+_JUDGED, _JUDGED_CURVES = 8, 13
 
 
 class Points(NamedTuple):
@@ -48,6 +50,15 @@ def points_of(cell: Cell) -> Points:
     return Points(np.concatenate([tops, starts]), np.concatenate([matched, more]) / total, exact)
 
 
+def judged(points: list[tuple[Cell, Points]]) -> list[np.ndarray]:
+    """For each curve the thresholds whose rates get limits: exact ones, evenly spaced in log FMR."""
+    made = []
+    for at, (_, one) in enumerate(points):
+        exact = one.threshold[one.exact] if at < _JUDGED_CURVES else np.zeros(0)
+        made.append(exact[np.unique(np.linspace(0, len(exact) - 1, _JUDGED).astype(np.int64))] if len(exact) else exact)
+    return made
+
+
 def curve_of(cell: Cell, points: Points, genuine: Genuine) -> Curve | None:
     """The curve through the points; None without genuine or impostor comparisons."""
     if not cell.genuines.total or not len(points.threshold):
@@ -64,14 +75,19 @@ def curve_of(cell: Cell, points: Points, genuine: Genuine) -> Curve | None:
 
 
 def curves_table(cells: list[tuple[Cell, Points]], genuine: Genuine) -> pd.DataFrame:
-    """The curves of each group and of all: columns `CURVE_COLUMNS`, `tar` being 1 - FNMR."""
+    """The curves of each group and of all: columns `CURVE_COLUMNS`, `tar` being 1 - FNMR; limits at `judged` points."""
     parts = []
-    for cell, points in cells:
+    for (cell, points), limited in zip(cells, judged(cells), strict=True):
         curve = curve_of(cell, points, genuine)
-        if curve is not None:
-            parts += [(cell.names[0], t, fmr, fnmr, 1 - fnmr, bool(exact)) for t, fmr, fnmr, exact in zip(
-                curve.threshold[1:].tolist(), curve.fmr[1:].tolist(), curve.fnmr[1:].tolist(), points.exact,
-                strict=True)]  # fmt: skip
+        if curve is None:
+            continue
+        for at, threshold in enumerate(points.threshold.tolist()):
+            fmr, fnmr = float(curve.fmr[at + 1]), float(curve.fnmr[at + 1])
+            limits = [np.nan] * 4
+            if points.exact[at] and threshold in limited:
+                match, miss = cell.fmr(threshold), cell.fnmr(genuine, threshold)
+                limits = [match.low, match.high, miss.low, miss.high]
+            parts.append((cell.names[0], threshold, fmr, fnmr, 1 - fnmr, bool(points.exact[at]), *limits))
     return as_table(parts, CURVE_COLUMNS)
 
 

@@ -22,7 +22,7 @@ from curate.audit.rates import (
     rates_table,
     threshold_of,
 )
-from curate.audit.source import ALL, Source, Target
+from curate.audit.source import ALL, Genuine, Source, Target
 from curate.audit.summary import notes_of, results_of, summary_of
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Figure, StrictParams
@@ -54,6 +54,7 @@ class Measured:
     examples: pd.DataFrame
     shown: Cut | None
     cells: list[Cell]
+    genuine: Genuine | None
 
 
 def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> Measured | None:
@@ -79,6 +80,7 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     points = [(cell, curves.points_of(cell)) for cell in within]
     told = [cut.threshold for cut in cuts] + [t for _, t in moved]
     told += [one.threshold for one in promises if one.threshold is not None]
+    told += [float(threshold) for part in curves.judged(points) for threshold in part]
     others = np.concatenate([part.threshold for _, part in points] or [np.zeros(0)])
     genuine = source.genuine(np.array(told), others)
 
@@ -109,7 +111,7 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     documents = {"audit/fairness": pack, "audit/results": results_of(source, params, rates, tables)}
     found = failures.examples(within, genuine, shown)
     figures = _figures(tables, shown, bool(grouped), params)
-    return Measured(tables, figures, documents, summary_of(rates, tables, cuts), notes, found, shown, cells)
+    return Measured(tables, figures, documents, summary_of(rates, tables, cuts), notes, found, shown, cells, genuine)
 
 
 def nothing() -> dict[str, pd.DataFrame]:
@@ -153,7 +155,7 @@ def _figures(tables: dict[str, pd.DataFrame], shown: Cut, grouped: bool, params:
     at = f"threshold {shown.threshold:.4g}" if np.isnan(shown.target) else f"FMR target {shown.target:g}"
     figures = [
         Figure("det", "audit/curves", "DET curve per group: FNMR (FRR) against FMR (FAR)",
-               {"x": "fmr", "y": "fnmr", "color": "group"}),
+               {"x": "fmr", "y": "fnmr", "color": "group", "low": "fnmr_low", "high": "fnmr_high"}),
         Figure("lines", "audit/curves", "ROC curve per group: TAR (1 - FNMR) against FMR (FAR)",
                {"x": "fmr", "y": "tar", "color": "group", "log_x": True}),
     ]  # fmt: skip

@@ -184,6 +184,8 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
     picture.update_layout(height=440)
     picture.update_xaxes(title={"text": "FMR (FAR), share of impostor pairs"})
     picture.update_yaxes(title={"text": "FNMR (FRR), share of genuine pairs"})
+    if "low" in options and "high" in options:
+        _limits(picture, table, options, styles)
     drawn = np.concatenate([np.asarray(trace.x, dtype=float) for trace in picture.data] or [np.empty(0)])
     if len(drawn):
         ends = [max(float(drawn.min()), 1e-6), 1.0]
@@ -192,6 +194,29 @@ def _det(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], style
         notes.append("The dotted line is where both rates are equal; nearer to the lower left is better. "
                      "Rates of zero have no place on a logarithmic axis.")  # fmt: skip
     return notes
+
+
+def _limits(
+    picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: Mapping[str, Style] | None
+) -> None:
+    """Upright bars at the points of a curve whose limits are known."""
+    parts, _ = _series_with_limits(table, options)
+    style = styles_of(parts, styles)
+    for name, part in parts:
+        value = part[options["y"]].to_numpy(np.float64)
+        low, high = (part[options[key]].to_numpy(np.float64) for key in ("low", "high"))
+        picture.add_scatter(
+            x=part[options["x"]].to_numpy(np.float64), y=value, mode="markers", name=safe(name or ""), showlegend=False,
+            marker={"color": style[name].colour, "size": 5},
+            error_y={"type": "data", "symmetric": False, "array": high - value,
+                     "arrayminus": np.minimum(value - low, 0.9 * value), "thickness": 1, "width": 3},
+            hovertemplate="%{y:.3g}<extra>95% limits</extra>",
+        )  # fmt: skip
+
+
+def _series_with_limits(table: pd.DataFrame, options: dict[str, Any]) -> tuple[list, list]:
+    known = table[options["high"]].notna() & (table[options["x"]] > 0) & (table[options["y"]] > 0)
+    return series_of(table[known], options)
 
 
 def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:
