@@ -22,8 +22,7 @@ def test_a_score_that_tells_the_truth_is_left_as_it_is():
     assert curve.intercept == pytest.approx(0, abs=0.3)
 
 
-@pytest.mark.parametrize("scale", [0.4, 2.5])
-@pytest.mark.parametrize("share", [0.02, 0.2])
+@pytest.mark.parametrize(("scale", "share"), [(0.4, 0.2), (2.5, 0.05)])
 def test_probabilities_are_calibrated_and_the_share_is_found(scale, share):
     rng = np.random.default_rng(1)
     planted, _ = scores(rng, 1500, 1.0, scale=scale)
