@@ -92,7 +92,8 @@ def test_nothing_planted():
 
 
 def test_the_steps_named_here_exist():
-    from curate.clean import exact_duplicates, near_duplicates, unreadable
+    from curate.clean import exact_duplicates, near_duplicates, overlap, unreadable
 
-    names = {exact_duplicates.exact_duplicates.name, near_duplicates.near_duplicates.name, unreadable.unreadable.name}
+    names = {exact_duplicates.exact_duplicates.name, near_duplicates.near_duplicates.name, overlap.overlap.name,
+             unreadable.unreadable.name}  # fmt: skip
     assert {step for steps in LOOKED_FOR_BY.values() for step in steps} == names
