@@ -38,13 +38,19 @@ def run(
     engine: Engine = "local",
     cache: Cache = None,
 ) -> None:
-    """Run a recipe; the same command resumes an interrupted run."""
+    """Run a recipe; the same command resumes an interrupted run. A run folder as RECIPE goes on with that run."""
     from curate.recipe.execute import make_executor
     from curate.recipe.run import run_recipe
-    from curate.recipe.schema import load_recipe
+    from curate.recipe.schema import load_recipe, make_recipe
+    from curate.recipe.store import RunFolder
 
-    checked = load_recipe(recipe, overrides)
-    folder = out or Path("runs") / checked.name
+    if (Path(recipe) / "plan.json").is_file():
+        known = RunFolder(recipe).plan()
+        checked = make_recipe(known["recipe"], overrides, origin=str(Path(recipe) / "plan.json"))
+        folder, cache = out or Path(recipe), cache or Path(known["cache"])
+    else:
+        checked = load_recipe(recipe, overrides)
+        folder = out or Path("runs") / checked.name
     with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
         result = run_recipe(
             checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
