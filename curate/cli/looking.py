@@ -1,0 +1,71 @@
+"""Verbs to look at a run: app (Streamlit) and fiftyone."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared import RunFolderArgument, app, console
+
+
+@app.command(name="app")
+def look(
+    run: RunFolderArgument,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
+    address: Annotated[str, typer.Option("--address", help="Where to listen; others need the printed token.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Look at a run and review it in the browser (Streamlit)."""
+    import importlib.util
+    import subprocess
+
+    from curate.core.bundled import bundled
+    from curate.core.errors import MissingExtra
+    from curate.recipe.store import RunFolder
+
+    RunFolder(run).plan()
+    if importlib.util.find_spec("streamlit") is None:
+        raise MissingExtra("streamlit", "app", "curate app")
+    folder = bundled("app")
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(folder / "main.py"), "--server.headless", "true",
+        "--server.address", address, "--server.port", str(port), "--browser.gatherUsageStats", "false",
+        "--server.fileWatcherType", "none", "--client.toolbarMode", "minimal", "--theme.base",
+        str(folder / "theme.toml"),
+    ]  # fmt: skip
+    environment = {**os.environ, "CURATE_RUN": str(run.resolve())}
+    environment.pop("CURATE_APP_TOKEN", None)
+    shown = f"[{address}]" if ":" in address else address
+    where = f"http://{shown}:{port}/"
+    if not _is_local(address):
+        environment["CURATE_APP_TOKEN"] = token = secrets.token_urlsafe(24)
+        where += f"?token={token}"
+    console.print(f"{where}  (Ctrl-C ends it)", markup=False, highlight=False)
+    threading.Thread(target=_prepare, args=(run,), daemon=True).start()
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _prepare(run: Path) -> None:
+    """Make the vectors ready while the first page is looked at; what goes wrong costs the pages that need them."""
+    from curate.core.errors import CurateError
+    from curate.recipe.looking import prepare
+
+    try:
+        prepare(run)
+    except (CurateError, OSError) as error:
+        console.print(f"note: no vectors to look at: {error}", markup=False, highlight=False)
