@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from curate.core.errors import CurateError
 
@@ -59,14 +60,14 @@ _STYLE = """<style>
 </style>"""
 
 
-def _icon() -> np.ndarray:
+def _icon() -> Image.Image:
     """Two rings that overlap; drawn here, for named icons come from somebody's server."""
     y, x = np.mgrid[0:32, 0:32]
     icon = np.zeros((32, 32, 4), dtype=np.uint8)
     for centre, colour in ((11, (15, 127, 191)), (20, (224, 138, 0))):
         distance = np.hypot(x - centre, y - 15.5)
         icon[(distance > 6) & (distance < 10)] = (*colour, 255)
-    return icon
+    return Image.fromarray(icon)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the run")

@@ -192,11 +192,11 @@ def _buttons(
                   help="Leave the image out of the manifest.")  # fmt: skip
         st.button("Move", shortcut="m", icon=":material/drive_file_move:", disabled=target is None,
                   on_click=_answer, args=(col.MOVE, target, *common),
-                  help=f"Give the image to {literal(target)}." if target else "No other identity is named.")  # fmt: skip
+                  help=f"Give the image to {literal(target)}." if target else "None is named.")  # fmt: skip
         st.button("Merge", shortcut="g", icon=":material/merge:", disabled=target is None or own is None,
                   on_click=_answer, args=(col.MERGE, target, *common),
                   help=f"All images of {literal(own)} join {literal(target)}: they are one person."
-                  if target else "No other identity is named.")  # fmt: skip
+                  if target else "None is named.")  # fmt: skip
         if other >= 0:
             st.button("Other side", shortcut="s", icon=":material/swap_horiz:", on_click=_swap,
                       help="Speak of the other image instead.")  # fmt: skip
