@@ -51,12 +51,8 @@ def usual(run: RunFolder, size: int) -> tuple[list[str], float, int, str]:
         if entry.get("name") == STEP:
             given = entry.get("params") or {}
             named = [name for name in given.get("labels") or labels if name in labels]
-            return (
-                named or labels,
-                float(given.get("target", 1.5)),
-                given.get("budget") or usual_budget,
-                given.get("choice", "uniform"),
-            )
+            target, choice = float(given.get("target", 1.5)), given.get("choice", "uniform")
+            return named or labels, target, given.get("budget") or usual_budget, choice
     return labels, 1.5, usual_budget, "uniform"
 
 

@@ -7,6 +7,7 @@ import math
 import shlex
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from curate.core import columns as col
@@ -17,7 +18,7 @@ from ..looking import Look
 from ..queues import Filter, Queue, build_queues, pick
 from ..reviews import Spoken, said_of, say, take_back
 from ..texts import literal
-from .parts import card, grid, term
+from .parts import card, grid, show_table, term
 
 _CONTEXT = 10  # images of an identity shown beside the one in question
 _MARKS = {"item": "#e08a00", "other": "#0f7fbf"}
@@ -36,26 +37,32 @@ def view(look: Look) -> None:
         st.info("No step of this run decided anything that a person could overrule.")
         return
     said = said_of(look.store.standing(), look.images)
-    queue, wanted = _choose(look, queues, said)
-    mine = said.get(queue.step, set()) | said.get("", set())
+    queue, wanted = _choose(look, queues)
+    mine = _mine(queue, said)
     places = pick(queue, look.images, mine, wanted)
     done = int(queue.status(mine).sum())
     st.progress(done / len(queue), text=f"{count(done)} of {count(len(queue))} reviewed in this queue")
+    if st.session_state.get("shown") != (queue.title, wanted):
+        st.session_state["shown"] = (queue.title, wanted)
+        st.session_state["position"] = 0
     if not len(places):
         st.success("Nothing is left here: every item that the filter lets through has been reviewed.")
-        _undo_button(look)
+        with st.container(horizontal=True, key="answers"):
+            _undo_button(look)
     else:
         _item(look, queue, places, mine, wanted)
-    _resume(look, said)
+    _resume(look, queues, said)
 
 
-def _choose(look: Look, queues: list[Queue], said: dict[str, set[int]]) -> tuple[Queue, Filter]:
-    def named(at: int) -> str:
-        queue = queues[at]
-        mine = said.get(queue.step, set()) | said.get("", set())
-        return f"{queue.title} ({count(len(queue) - int(queue.status(mine).sum()))} open)"
+def _mine(queue: Queue, said: dict[str, set[int]]) -> set[int]:
+    """The source rows with a word that counts for a queue."""
+    return said.get(queue.step, set()) | said.get("", set())
 
-    at = st.selectbox("Queue", range(len(queues)), format_func=named, key="queue")
+
+def _choose(look: Look, queues: list[Queue]) -> tuple[Queue, Filter]:
+    # The titles never change: a select box whose words change forgets what was chosen.
+    titles = [queue.title for queue in queues]
+    at = titles.index(st.selectbox("Queue", titles, key="queue"))
     queue = queues[at]
     with st.sidebar:
         st.text_input("Your name", key="reviewer", value=st.session_state.get("reviewer", _user()),
@@ -279,9 +286,13 @@ def _walk(step: int) -> None:
     st.session_state["swapped"] = False
 
 
-def _resume(look: Look, said: dict[str, set[int]]) -> None:
+def _resume(look: Look, queues: list[Queue], said: dict[str, set[int]]) -> None:
     rows = sum(map(len, said.values()))
     st.divider()
+    done = [int(queue.status(_mine(queue, said)).sum()) for queue in queues]
+    with st.expander("All queues"):
+        show_table(pd.DataFrame({"queue": [queue.title for queue in queues], "items": list(map(len, queues)),
+                                 "reviewed": done}))  # fmt: skip
     st.markdown(f"**{count(rows)}** answers of people stand in `review/decisions.parquet`. To carry them out, run the "
                 "same command that made the run, or:")  # fmt: skip
     st.code(f"curate run {shlex.quote(str(look.path))}", language="bash")
