@@ -103,17 +103,27 @@ def flat(found: RunVectors, method: str, cache: Path, limit: int = SAMPLE) -> pd
     return pd.DataFrame({"row": rows, "x": places[:, 0], "y": places[:, 1]})
 
 
-def _pca(matrix: np.ndarray) -> np.ndarray:
-    """The two first principal components `(n, 2)`; each axis points to where its largest loading is positive."""
-    if len(matrix) < 2:
-        return np.zeros((len(matrix), 2), dtype=np.float32)
-    centred = matrix - matrix.mean(axis=0)
+def principal_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean `(D,)` and the two directions of largest variance `(D, 2)` of vectors `(n, D)`.
+
+    Each axis points to where its largest loading is positive, so that the same vectors give the same map.
+    """
+    centre = matrix.mean(axis=0)
+    centred = matrix - centre
     _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     axes = axes[:, ::-1][:, :2]
     if axes.shape[1] < 2:
         axes = np.pad(axes, ((0, 0), (0, 1)))
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(2)])
-    return (centred @ (axes * np.where(signs == 0, 1, signs))).astype(np.float32)
+    return centre, axes * np.where(signs == 0, 1, signs)
+
+
+def _pca(matrix: np.ndarray) -> np.ndarray:
+    """The two first principal components `(n, 2)`."""
+    if len(matrix) < 2:
+        return np.zeros((len(matrix), 2), dtype=np.float32)
+    centre, axes = principal_axes(matrix)
+    return ((matrix - centre) @ axes).astype(np.float32)
 
 
 def _umap(matrix: np.ndarray) -> np.ndarray:
@@ -132,4 +142,6 @@ def _umap(matrix: np.ndarray) -> np.ndarray:
     return np.asarray(made, dtype=np.float32)
 
 
-__all__ = ["METHODS", "SAMPLE", "RunVectors", "find_vectors", "flat", "load", "sample_rows", "similarities"]
+__all__ = [
+    "METHODS", "SAMPLE", "RunVectors", "find_vectors", "flat", "load", "principal_axes", "sample_rows", "similarities",
+]  # fmt: skip

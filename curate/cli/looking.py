@@ -69,3 +69,43 @@ def _prepare(run: Path) -> None:
         prepare(run)
     except (CurateError, OSError) as error:
         console.print(f"note: no vectors to look at: {error}", markup=False, highlight=False)
+
+
+@app.command()
+def fiftyone(
+    run: RunFolderArgument,
+    pull: Annotated[bool, typer.Option("--pull", help="Turn curate:drop, curate:keep, curate:move=NAME tags into "
+                                                      "decisions.")] = False,
+    push_only: Annotated[bool, typer.Option("--push-only", help="Write the dataset, open no App.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="The dataset; default curate- and the run's name.")] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5151,
+) -> None:  # fmt: skip
+    """Write a run into a FiftyOne dataset and open its App; or read a person's tags back with --pull."""
+    from curate.core.bundled import bundled_module
+    from curate.recipe.store import RunFolder
+
+    RunFolder(run).plan()
+    if pull:
+        pulled = bundled_module("app", "bridge.pull").pull(run, name, reviewer=_user())
+        console.print(f"{pulled.decided:,} decisions read, {pulled.withdrawn:,} taken back", highlight=False)
+        if pulled.decided or pulled.withdrawn:
+            console.print(f"To carry them out: curate run {run}", markup=False, highlight=False)
+        return
+    _prepare(run)
+    dataset = bundled_module("app", "bridge.push").push(run, name)
+    console.print(f"{len(dataset):,} images in the FiftyOne dataset {dataset.name}", markup=False, highlight=False)
+    if not push_only:
+        import fiftyone as fo
+
+        session = fo.launch_app(dataset, port=port, address="127.0.0.1", remote=True)
+        console.print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", markup=False, highlight=False)
+        session.wait(-1)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "fiftyone"

@@ -78,6 +78,11 @@ def reviewed(page: Any) -> int:
     return int(re.match(r"([\d,]+) of", page.locator("[data-testid=stProgress] p").inner_text())[1].replace(",", ""))
 
 
+def wait_for_reviewed(page: Any, number: int) -> None:
+    """Wait until the page counts so many items as reviewed."""
+    page.locator("[data-testid=stProgress] p", has_text=re.compile(f"^{number} of")).wait_for()
+
+
 def choose(page: Any, label: str, option: str) -> None:
     """Pick an option of a select box."""
     page.get_by_role("combobox", name=re.compile(label)).click()
@@ -103,21 +108,19 @@ def test_ten_answers_by_key_and_mouse_reach_the_run(visit: Visit, served: Any) -
             page.keyboard.press(what)
         else:
             page.locator(".st-key-answers").get_by_role("button", name=what).click()
-        page.wait_for_function(
-            f"document.querySelector('[data-testid=stProgress] p').innerText.startsWith('{number} ')"
-        )
+        wait_for_reviewed(page, number)
     rows = pd.read_parquet(folder / "review" / "decisions.parquet")
     assert rows["action"].tolist() == ["keep", "keep", "drop", "drop", "keep", "keep", "keep", "keep", "keep", "keep"]
     assert set(rows["reviewer"]) == {"Ann"}
     assert set(rows["step"]) == {"near_duplicates"}
     assert rows["image_id"].is_unique
     page.keyboard.press("u")
-    page.wait_for_function("document.querySelector('[data-testid=stProgress] p').innerText.startsWith('9 ')")
+    wait_for_reviewed(page, 9)
     rows = pd.read_parquet(folder / "review" / "decisions.parquet")
     assert rows["reason"].tolist()[-1] == "withdrawn"
     assert len(rows) == 11
     page.keyboard.press("k")
-    page.wait_for_function("document.querySelector('[data-testid=stProgress] p').innerText.startsWith('10 ')")
+    wait_for_reviewed(page, 10)
     command = page.locator("code", has_text="curate run").first.inner_text()
     assert command == f"curate run {folder}"
     subprocess.run([sys.executable, "-m", "curate.cli", *command.split()[1:], "--workers", "1"], check=True,
