@@ -77,8 +77,8 @@ def ml_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Replicate rows of every category whose IRLbl is above MeanIR, in turn, until it is not.
 
     Every category of every label is a label of the source; a replica is drawn uniformly from the originals of its
-    category, and MeanIR is that of the start. Source: ML-ROS, algorithm 3 of Charte, Rivera, del Jesus, Herrera,
-    Addressing imbalance in multilabel classification, Neurocomputing 163 (2015).
+    category, and MeanIR is that of the start. Source: ML-ROS of Charte, Rivera, del Jesus, Herrera, Addressing
+    imbalance in multilabel classification: Measures and random resampling algorithms, Neurocomputing 163 (2015).
     """
     from curate.balance import rival_kernels as kernels
 
@@ -100,7 +100,7 @@ def ml_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
 def lp_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Replicate rows of labelsets smaller than the mean one, each by an equal share but not beyond the mean.
 
-    What a labelset can't take goes to the rarer ones after it. Source: LP-ROS of Charte et al. 2015, section 4.1.
+    What a labelset can't take goes to the rarer ones after it. Source: LP-ROS of Charte et al. 2015 (see `ml_ros`).
     """
     times = np.ones(len(pool), dtype=np.int64)
     sets, sizes = labelsets(pool.codes)
@@ -124,7 +124,8 @@ def ml_rus(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Remove rows of every category whose IRLbl is below MeanIR, in turn, until it is not.
 
     At least the share `keep` of the rows stays. A row to remove is drawn uniformly from those that the category still
-    has. Source: ML-RUS of Charte et al. 2015.
+    has. Source: ML-RUS of Charte et al. 2015 (see `ml_ros`); their later R package mldr.resampling removes rows
+    uniformly from those without a rare category instead.
     """
     from curate.balance import rival_kernels as kernels
 
@@ -198,31 +199,11 @@ def quota(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     return times
 
 
-def herding(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
-    """Keep of each identity the `images` photographs whose mean vector follows that of all its photographs.
-
-    Source: herding (Welling, Herding dynamical weights to learn, ICML 2009) as exemplars are chosen in Rebuffi et al.,
-    iCaRL, CVPR 2017, algorithm 4. A photograph without a vector is taken last; ties go to the first row.
-    """
-    return _thin(pool, limits, "herding")
-
-
-def k_center(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
-    """Keep of each identity `images` photographs that are far apart: nearest to the mean, then farthest first.
-
-    Source: Gonzalez, Clustering to minimize the maximum intercluster distance, 1985; as a core set in Sener,
-    Savarese, ICLR 2018. A photograph without a vector is taken last; ties go to the first row.
-    """
-    return _thin(pool, limits, "k_center")
-
-
 #: Methods that look at labels alone.
 BY_LABELS: dict[str, Method] = {
     "random_over": random_over, "random_under": random_under, "ml_ros": ml_ros, "lp_ros": lp_ros, "ml_rus": ml_rus,
     "cap": cap, "wider": wider, "quota": quota,
 }  # fmt: skip
-#: Methods that need a vector of each image.
-BY_VECTORS: dict[str, Method] = {"herding": herding, "k_center": k_center}
 
 
 def labelsets(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -298,20 +279,3 @@ def _members(flat: np.ndarray, counts: np.ndarray, key: np.ndarray | None = None
     names = flat[rows, columns]
     order = np.lexsort((rows, names) if key is None else (key[rows, columns], names))
     return rows[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _thin(pool: Pool, limits: Limits, name: str) -> np.ndarray:
-    from curate.balance import rival_kernels as kernels
-
-    if pool.vectors is None:
-        raise InputError(
-            f"{name} chooses by vectors, and there are none", remedy="Give a source with pixels or vectors"
-        )
-    times = (pool.identity < 0).astype(np.int64)
-    rows = np.flatnonzero(pool.identity >= 0)
-    rows = rows[np.argsort(pool.identity[rows], kind="stable")]
-    sizes = np.bincount(pool.identity[rows]) if len(rows) else np.zeros(0, dtype=np.int64)
-    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    vectors = np.ascontiguousarray(pool.vectors, dtype=np.float32)
-    getattr(kernels, name)(vectors, rows, start, limits.images, times)
-    return times

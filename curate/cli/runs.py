@@ -69,7 +69,7 @@ def plan(recipe: RecipeName, overrides: Overrides = [], workers: Workers = CORES
     place = cache or default_cache()
     with LocalExecutor(workers) as executor:
         manifest = SOURCES[checked.source.kind].read(checked.source, checked.levels, executor, place).manifest
-        rows = plan_rows(checked, FeatureStore(manifest, place, executor, checked.embedder))
+        rows = plan_rows(checked, FeatureStore(manifest, place, executor, checked.embedder), manifest)
     table = Table(title=f"{checked.name}: {len(manifest):,} images", title_justify="left")
     for name in ("", "step", "what it does", "needs", "to compute", "about"):
         table.add_column(name, overflow="fold")

@@ -24,6 +24,10 @@ R = TypeVar("R")
 Needs = tuple[str, ...] | Callable[[Any], tuple[str, ...]]
 
 
+#: Parameters of these names hold names of labels (or of cells, `gender/ethnicity`): a run checks them as it starts.
+LABEL_FIELDS = ("labels", "cells", "group_by", "stratify")
+
+
 class StrictParams(BaseModel):
     """Base of every parameter model: immutable, unknown keys refused, defaults checked."""
 
@@ -192,6 +196,6 @@ def step_rng(recipe_seed: int, name: str) -> np.random.Generator:
 
 
 __all__ = [
-    "STEPS", "Decisions", "Executor", "Features", "Figure", "Manifest", "Report", "SerialExecutor", "Step",
-    "StrictParams", "report", "seed_of", "step", "step_rng",
+    "LABEL_FIELDS", "STEPS", "Decisions", "Executor", "Features", "Figure", "Manifest", "Report", "SerialExecutor",
+    "Step", "StrictParams", "report", "seed_of", "step", "step_rng",
 ]  # fmt: skip

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, nearest
+from curate.core.manifest import Manifest
+from curate.core.shapes import LABEL_FIELDS
 from curate.recipe.features import (
     DESCRIPTOR,
     EMBEDDING,
@@ -55,6 +60,20 @@ def check_needs(recipe: Recipe, store: FeatureStore) -> None:
                 )
 
 
+def check_labels(recipe: Recipe, manifest: Manifest) -> None:
+    """Raise InputError where a step is told of a label that the source has not: now, not when its turn comes."""
+    frame = manifest.frame
+    known = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    known += [name for name in (*manifest.labels, col.SPLIT) if name not in known]
+    for item in recipe.steps:
+        for field in LABEL_FIELDS:
+            for given in getattr(item.params, field, None) or ():
+                for name in str(given).split("/"):
+                    if name not in known:
+                        raise InputError(f"the source has no label {name!r}; steps.{item.step.name}.{field} asks",
+                                         file=recipe.origin, remedy=nearest(name, known))  # fmt: skip
+
+
 def pixel_needs(recipe: Recipe) -> list[str]:
     """The pixel features of all steps together: computed in one pass, with one decode per image."""
     wanted = {need for item in recipe.steps for need in item.needs} & set(pixel_features())
@@ -67,9 +86,10 @@ def all_needs(recipe: Recipe) -> list[str]:
     return [*pixel_needs(recipe), *([DESCRIPTOR] if embeds else [])]
 
 
-def plan_rows(recipe: Recipe, store: FeatureStore) -> list[PlanRow]:
-    """One row per step; the cost of a feature stands at the first step that needs it."""
+def plan_rows(recipe: Recipe, store: FeatureStore, manifest: Manifest) -> list[PlanRow]:
+    """One row per step; the cost of a feature stands at the first step that needs it. manifest: the source's."""
     check_needs(recipe, store)
+    check_labels(recipe, manifest)
     rows = []
     pixels_paid = embedding_paid = False
     for item in recipe.steps:

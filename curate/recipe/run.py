@@ -30,7 +30,7 @@ from curate.recipe.features import (
     Progress,
     default_cache,
 )  # fmt: skip
-from curate.recipe.plan import all_needs, check_needs, pixel_needs
+from curate.recipe.plan import all_needs, check_labels, check_needs, pixel_needs
 from curate.recipe.schema import PlannedStep, Recipe, paths_of
 from curate.recipe.store import RunFolder, library_versions
 
@@ -106,6 +106,7 @@ class _Run:
                 notes += more
             self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
             check_needs(self.recipe, self.store)
+            check_labels(self.recipe, manifest)
             self._write_plan(manifest)
             chain = self._write_source(manifest, notes)
             if on_cost is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -209,7 +210,12 @@ def _validate(adapter: TypeAdapter, value: Any, origin: str, prefix: str) -> Any
             raise InputError(
                 f"the key {where!r} is missing", file=origin, remedy=f"Write it there, or give --set {where}=VALUE"
             ) from None
-        raise InputError(f"the key {where!r}: {first['msg']}", file=origin, value=first["input"]) from None
+        quoted = first["type"] in ("string_type", "path_type") and isinstance(first["input"], int | float | date)
+        raise InputError(
+            f"the key {where!r}: {first['msg']}", file=origin, value=first["input"],
+            remedy=f"YAML reads a number or a date there: write quotes, as in {where}='\"{first['input']}\"'"
+            if quoted else None,
+        ) from None  # fmt: skip
 
 
 def _fields(adapter: TypeAdapter, value: Any) -> list[str]:

@@ -122,7 +122,7 @@ def test_a_report_that_left_the_recipe_leaves_nothing_behind(table, go, tmp_path
 
 def test_a_run_that_failed_is_not_told_as_finished(table, go, tmp_path: Path):
     go(table, tmp_path / "run")
-    table["steps"].append({"holdout": {"stratify": ["no_such_label"]}})
+    table["steps"].append({"verification_protocol": {"pairs_per_group": 10**9, "split": None}})
     with pytest.raises(InputError):
         go(table, tmp_path / "run")
     assert not (tmp_path / "run/manifest.parquet").exists()

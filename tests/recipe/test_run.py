@@ -15,7 +15,7 @@ import pytest
 
 from curate.core import columns as col
 from curate.core.decisions import Decisions
-from curate.core.errors import CurateError
+from curate.core.errors import CurateError, InputError
 from curate.core.files import read_json
 from curate.core.manifest import read_manifest
 from curate.core.shapes import STEPS, StrictParams, step
@@ -212,3 +212,15 @@ def test_a_file_that_a_step_reads_is_an_input(named_drops, small, go, tmp_path: 
     assert small["steps"][1] == {"named_drops": {"names": "names.txt"}}
     small["steps"][1]["named_drops"]["pixels"] = True
     assert not go(small, tmp_path / "run").steps[2].cached
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("holdout", "stratify"), ("oversample", "labels"), ("imbalance", "cells"), ("audit", "group_by")],
+)
+def test_a_misspelt_label_is_refused_before_anything_runs(small, go, tmp_path: Path, name, field):
+    params = next(entry[name] for entry in small["steps"] if isinstance(entry, dict) and name in entry)
+    params[field] = ["gendre"]
+    with pytest.raises(InputError, match=rf"no label 'gendre'; steps.{name}.{field}.*Did you mean 'gender'"):
+        go(small, tmp_path / "run")
+    assert not list((tmp_path / "run" / "steps").glob("01-*"))

@@ -108,3 +108,10 @@ def test_a_step_that_comes_too_late_is_refused(small):
     small["steps"].append(near)
     with pytest.raises(InputError, match="'near_duplicates' stands after 'holdout'.*Put it before"):
         make_recipe(small)
+
+
+def test_a_number_where_text_is_meant_says_how_to_quote_it(tmp_path: Path):
+    with pytest.raises(InputError, match="source.root.*found 2024.*write quotes"):
+        load_recipe("lfw_balanced", ["source.root=2024"])
+    (tmp_path / "2024").mkdir()
+    assert str(load_recipe("lfw_balanced", ["source.root='2024'"]).source.root) == "2024"
