@@ -21,7 +21,8 @@ def push_vectors(fo: Any, dataset: Any, run: RunFolder) -> bool:
     """Write the vectors of the samples that have one; False where the run has none.
 
     Done again only where the vectors or the samples have changed. The map is the two principal components, as on the
-    page Clusters; the similarity index is exact, by cosine.
+    page Clusters; the similarity index is exact. Its distance is the euclidean one, which puts
+    unit vectors in the order of their cosine: the cosine of FiftyOne's Brain takes the mean away first.
     """
     place, _ = find_vectors(Path(run.plan.get("cache") or run.path) / "look", run.path)
     if place is None:
@@ -62,7 +63,7 @@ def _brain(dataset: Any, view: Any, matrix: np.ndarray, rows: np.ndarray) -> Non
         (unit(matrix[rows[start : start + _TILE]]) - centre) @ axes for start in range(0, len(rows), _TILE)
     ])  # fmt: skip
     fob.compute_visualization(view, points=points.astype(np.float64), brain_key=MAP, method="manual")
-    fob.compute_similarity(view, embeddings="vector", brain_key=SIMILARITY, backend="sklearn", metric="cosine")
+    fob.compute_similarity(view, embeddings="vector", brain_key=SIMILARITY, backend="sklearn", metric="euclidean")
 
 
 __all__ = ["MAP", "SIMILARITY", "push_vectors"]
