@@ -36,11 +36,16 @@ def process_cost(command: Sequence[str]) -> ProcessCost:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, sum(_resident(pid) for pid in _tree(process.pid)))
+        peak = max(peak, resident_tree(process.pid))
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
     return ProcessCost(time.perf_counter() - start, peak)
+
+
+def resident_tree(pid: int) -> int:
+    """Memory of a process and all its children now, in bytes (Linux)."""
+    return sum(_resident(each) for each in _tree(pid))
 
 
 def _tree(pid: int) -> list[int]:
