@@ -148,6 +148,11 @@ class Images:
         value = self._before.iloc[int(row)]
         return None if pd.isna(value) else str(value)
 
+    @property
+    def codes_before(self) -> np.ndarray:
+        """The code of the identity under which each image went in `(N,)`, -1 where none."""
+        return self._before.cat.codes.to_numpy()
+
     def rows_of_identity(self, name: str) -> np.ndarray:
         """The rows of the images of an identity now, ascending; those that were dropped are among them."""
         code = self._codes_by_name.get(name)

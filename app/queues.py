@@ -19,7 +19,6 @@ from .images import Images
 #: What a person can overrule; the rest (splits, replicas) is drawn, not judged.
 REVIEWABLE = (col.DROP, col.MOVE, col.MERGE, col.FLAG)
 _COLUMNS = ["image_id", "action", "reason", "score", "threshold", "related_id", "new_value", "source"]
-_MISSING = -1
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Queue:
 
     row: of the image in the source. other: row of the image that is the evidence, -1 where there is none. action: what
     the step decided. score, threshold: NaN where none. confidence: in [0, 1], NaN where the step gives none. suggested:
-    the identity that the step names, or "". members: rows of all images that the item is about (more than one where a
-    whole identity is merged).
+    the identity that the step names, or "". members: rows of all images that the item is about (more than one where it
+    is about a whole identity, or about one person of two under one name).
     """
 
     step: str
@@ -64,17 +63,48 @@ class Queue:
         return self.action == col.FLAG
 
 
+#: Reasons that begin so concern a whole identity, not one image.
+_WHOLE = ("mixed", "split")
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What a label-noise report says of one kind of fault, by row of the source."""
+
+    confidence: dict[int, float]
+    suggested: dict[int, str]
+
+
 def build_queues(run: RunFolder, images: Images) -> list[Queue]:
     """Every queue of a run, in order of its steps; empty ones are left out."""
-    confidence = _confidence(run, images)
+    faults = read_faults(run, images)
     made = []
     for step in run.steps:
         if step.kind != "report" and any(key.split("/", 1)[0] in REVIEWABLE for key in step.actions):
-            made += _queues_of(step, images, confidence)
+            made += queues_of(step, images, faults)
     return made
 
 
-def _queues_of(step: StepRecord, images: Images, confidence: np.ndarray | None) -> list[Queue]:
+def read_faults(run: RunFolder, images: Images) -> dict[str, Faults]:
+    """The confidence and the suggestion of each image of the table `noise`, by the kind of fault; empty without one."""
+    file = run.path / "noise.parquet"
+    if not file.is_file() or "kind" not in pq.read_schema(file).names:
+        return {}
+    table = pq.read_table(file, columns=[col.IMAGE_ID, "kind", "confidence", "suggested_identity"])
+    rows = images.rows(table[col.IMAGE_ID]).tolist()
+    found: dict[str, Faults] = {}
+    columns = (table[name].to_pylist() for name in ("kind", "confidence", "suggested_identity"))
+    for row, kind, sure, name in zip(rows, *columns, strict=True):
+        fault = found.setdefault(str(kind), Faults({}, {}))
+        if row >= 0 and sure is not None:
+            fault.confidence[row] = float(sure)
+        if row >= 0 and name:
+            fault.suggested[row] = str(name)
+    return found
+
+
+def queues_of(step: StepRecord, images: Images, faults: dict[str, Faults]) -> list[Queue]:
+    """The queues of one step, one for each reason."""
     table = step.decisions(_COLUMNS)
     action = table["action"].cast(pa.string())
     mine = pc.and_(pc.is_in(action, value_set=pa.array(REVIEWABLE)),
@@ -86,59 +116,54 @@ def _queues_of(step: StepRecord, images: Images, confidence: np.ndarray | None) 
     for reason in sorted(pc.unique(reasons).to_pylist()):
         chosen = pc.equal(reasons, reason).to_numpy(zero_copy_only=False) & (rows >= 0)
         if chosen.any():
-            result.append(_queue(step.name, reason, table.filter(pa.array(chosen)), rows[chosen], images, confidence))
+            result.append(_queue(step.name, reason, table.filter(pa.array(chosen)), rows[chosen], images, faults))
     return result
 
 
 def _queue(
-    step: str, reason: str, table: pa.Table, rows: np.ndarray, images: Images, confidence: np.ndarray | None
+    step: str, reason: str, table: pa.Table, rows: np.ndarray, images: Images, faults: dict[str, Faults]
 ) -> Queue:
     other = images.rows(table["related_id"].cast(pa.large_string()))
     action = np.asarray(table["action"].cast(pa.string()).to_pylist(), dtype=object)
     suggested = np.asarray(pc.fill_null(text_array(table["new_value"]), "").to_pylist(), dtype=object)
-    first, members = _items(rows, other, action, suggested, images)
+    fault = next((found for kind, found in faults.items() if reason.startswith(kind)), Faults({}, {}))
+    if fault.suggested:
+        told = [name or fault.suggested.get(row, "") for row, name in zip(rows.tolist(), suggested, strict=True)]
+        suggested = np.asarray(told, dtype=object)
+    whole = (action == col.MERGE) | reason.startswith(_WHOLE)
+    first, members = _items(rows, other, action, suggested, whole, images)
     score, threshold = (table[name].to_numpy().astype(np.float64)[first] for name in ("score", "threshold"))
-    sure = np.full(len(first), np.nan) if confidence is None else confidence[rows[first]]
+    sure = np.array([fault.confidence.get(row, np.nan) for row in rows[first].tolist()], dtype=np.float64)
     return Queue(step, reason, rows[first], other[first], action[first], score, threshold, sure, suggested[first],
                  members)  # fmt: skip
 
 
 def _items(
-    rows: np.ndarray, other: np.ndarray, action: np.ndarray, suggested: np.ndarray, images: Images
+    rows: np.ndarray, other: np.ndarray, action: np.ndarray, suggested: np.ndarray, whole: np.ndarray, images: Images
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Which decisions stand for an item, and the source rows that each item is about.
 
-    A merge is one item for the identity that joins another. Of two flags that name each other the first is shown.
+    What concerns a whole identity is one item for it and the identity that it leads to. Of two flags that name each
+    other the first is shown.
     """
     keep = np.ones(len(rows), dtype=bool)
-    pairs = (action == col.FLAG) & (other >= 0)
+    pairs = (action == col.FLAG) & (other >= 0) & ~whole
     if pairs.any():
         size = len(images)
         forward = rows[pairs] * size + other[pairs]
         mirrored = np.isin(other[pairs] * size + rows[pairs], forward)
         keep[pairs] = ~(mirrored & (rows[pairs] > other[pairs]))
-    merges = np.flatnonzero(action == col.MERGE)
-    whole: dict[int, np.ndarray] = {}
-    if len(merges):
-        came = pd.Series([images.came_as(row) or "" for row in rows[merges]])
-        for _, part in pd.DataFrame({"from": came, "to": suggested[merges], "at": merges}).groupby(["from", "to"]):
+    together = np.flatnonzero(whole)
+    members: dict[int, np.ndarray] = {}
+    if len(together):
+        keys = {"from": images.codes_before[rows[together]], "to": suggested[together], "at": together,
+                "what": action[together]}  # fmt: skip
+        for _, part in pd.DataFrame(keys).groupby(["from", "to", "what"], sort=False):
             places = part["at"].to_numpy()
             keep[places[1:]] = False
-            whole[int(places[0])] = rows[places]
+            members[int(places[0])] = rows[places]
     first = np.flatnonzero(keep)
-    return first, tuple(whole.get(int(at), rows[at : at + 1]) for at in first)
-
-
-def _confidence(run: RunFolder, images: Images) -> np.ndarray | None:
-    """The calibrated confidence of each image's label fault `(N,)`, NaN where none; None where the run gives none."""
-    file = run.path / "noise.parquet"
-    if not file.is_file():
-        return None
-    table = pq.read_table(file, columns=[col.IMAGE_ID, "confidence"])
-    rows = images.rows(table[col.IMAGE_ID])
-    sure = np.full(len(images), np.nan)
-    sure[rows[rows >= 0]] = table["confidence"].to_numpy()[rows >= 0]
-    return sure
+    return first, tuple(members.get(int(at), rows[at : at + 1]) for at in first)
 
 
 @dataclass(frozen=True)
@@ -180,4 +205,4 @@ def pick(queue: Queue, images: Images, said: set[int], wanted: Filter) -> np.nda
     return places[np.lexsort((queue.row[places], -doubt if wanted.order == "surest" else doubt))]
 
 
-__all__ = ["REVIEWABLE", "Filter", "Queue", "build_queues", "pick"]
+__all__ = ["REVIEWABLE", "Faults", "Filter", "Queue", "build_queues", "pick", "queues_of", "read_faults"]

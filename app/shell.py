@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +78,20 @@ def _opened(path: str, stamp: str) -> tuple[Opened, Summary]:
     return opened, summarise(opened.run)
 
 
+def warm(path: Path) -> None:
+    """Read the run before anybody asks, so that the first page is no slower than the others.
+
+    What single pages need on top follows in a thread, while the first one is looked at.
+    """
+    # Nobody is looking yet, so Streamlit's spinners have no page to turn on, and say so.
+    logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    logger.addFilter(lambda record: "missing ScriptRunContext" not in record.getMessage())
+    stamp = stamp_of(path)
+    opened, summary = _opened(str(path), stamp)
+    look = Look.of(path, opened, summary, stamp)
+    threading.Thread(target=lambda: (review.warm(look), balance.warm(look)), daemon=True).start()
+
+
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="curate", layout="wide", page_icon=_icon())
@@ -117,4 +133,4 @@ def main() -> None:
     current.run()
 
 
-__all__ = ["PAGES", "admitted", "main", "run_path"]
+__all__ = ["PAGES", "admitted", "main", "run_path", "warm"]

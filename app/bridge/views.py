@@ -14,8 +14,11 @@ _MAX_CELLS = 60
 
 
 def arrange(fo: Any, dataset: Any, run: RunFolder) -> None:
-    """Save the views of the queues (named as the step, and as `step: reason` where it has several) and of the cells,
-    and group the fields in the sidebar. Views that a person saved under other names stay."""
+    """Save a view for each queue and cell, and group the fields in the sidebar.
+
+    Queues are named as the step and as the reason (`near_duplicates`, `mislabelled`), cells as `cell f/Asian`. Views
+    that a person saved under other names stay.
+    """
     there = set(dataset.list_saved_views())
     for name, view in _queues(fo, dataset, run) + _cells(fo, dataset, run):
         # One that is as it should be stays: somebody may be looking through it.
@@ -29,16 +32,15 @@ def _stages(view: Any) -> Any:
 
 
 def _queues(fo: Any, dataset: Any, run: RunFolder) -> list[tuple[str, Any]]:
-    found = []
+    found: dict[str, Any] = {}
     for step in _deciding(run):
-        action, score = f"{step.name}_action", f"{step.name}_score"
-        mine = dataset.match(fo.ViewField(action).is_in(_ACTIONS)).sort_by(score)
-        found.append((step.name, mine))
-        reasons = sorted({key.split("/", 1)[1] for key in step.actions if key.split("/", 1)[0] in _ACTIONS})
-        if len(reasons) > 1:
-            field = fo.ViewField(f"{step.name}_reason")
-            found += [(f"{step.name}: {reason}", mine.match(field == reason)) for reason in reasons]
-    return found
+        mine = dataset.match(fo.ViewField(f"{step.name}_action").is_in(_ACTIONS)).sort_by(f"{step.name}_score")
+        found[step.name] = mine
+        field = fo.ViewField(f"{step.name}_reason")
+        for reason in sorted({key.split("/", 1)[1] for key in step.actions if key.split("/", 1)[0] in _ACTIONS}):
+            name = reason if reason and reason not in found else f"{step.name}: {reason}"
+            found[name] = mine.match(field == reason)
+    return list(found.items())
 
 
 def _cells(fo: Any, dataset: Any, run: RunFolder) -> list[tuple[str, Any]]:

@@ -26,6 +26,14 @@ def _computed(_look: Look, stamp: str, labels: tuple[str, ...], target: float, b
     return what_if(_look.run, list(labels), target, budget, choice)  # type: ignore[arg-type]
 
 
+def warm(look: Look) -> None:
+    """Balance as the run itself did, beforehand: this also loads the compiled kernel."""
+    size = len(pool(look.run))
+    if size:
+        labels, target, budget, choice = usual(look.run, size)
+        _computed(look, look.stamp, tuple(labels), min(max(target, 1.0), 10.0), min(budget, 3 * size), choice)
+
+
 def view(look: Look) -> None:
     """The page."""
     st.title("Balance")
@@ -104,4 +112,4 @@ def _card(look: Look, final_row: int) -> str:
     return card(look, row, [labels], side=72) if row >= 0 else ""
 
 
-__all__ = ["view"]
+__all__ = ["view", "warm"]

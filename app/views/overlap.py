@@ -10,6 +10,7 @@ from ..looking import Look
 from ..texts import literal
 from .parts import show_report, show_table
 
+_PAIRS = ("pairs", "overlap/pairs")
 _COLUMNS = {"dataset_a", "identity_a", "dataset_b", "identity_b", "verdict"}
 
 
@@ -24,14 +25,15 @@ def view(look: Look) -> None:
     for step in reports:
         for note in step.notes:
             st.warning(literal(note))
-        show_report(look, step)
+        # The pairs come below, with filters and pages.
+        show_report(look, step, without=_PAIRS)
     if pairs is not None:
         _table(pairs)
 
 
 def _pairs(look: Look) -> pd.DataFrame | None:
     """The pairs of identities, where the run has found some."""
-    for name in ("pairs", "overlap/pairs"):
+    for name in _PAIRS:
         file = look.path / f"{name}.parquet"
         if file.is_file() and set(pq.read_schema(file).names) >= _COLUMNS:
             return look.run.table(name)

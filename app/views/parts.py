@@ -111,9 +111,11 @@ def _sheet(figure: Figure, table: pd.DataFrame, look: Look) -> str:
     return "".join(parts)
 
 
-def show_report(look: Look, step: StepRecord) -> None:
-    """What one report measured: its figures."""
+def show_report(look: Look, step: StepRecord, without: Sequence[str] = ()) -> None:
+    """What one report measured: its figures, but for those of some tables."""
     for at, figure in enumerate(step.figures):
+        if figure.table in without:
+            continue
         try:
             table = look.run.table(figure.table)
         except (CurateError, OSError) as error:

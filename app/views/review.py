@@ -29,6 +29,11 @@ def _queues(_look: Look, stamp: str) -> list[Queue]:
     return build_queues(_look.run, _look.images)
 
 
+def warm(look: Look) -> None:
+    """Read the queues beforehand."""
+    _queues(look, look.stamp)
+
+
 def view(look: Look) -> None:
     """The page."""
     st.title("Review")
@@ -127,8 +132,8 @@ def _item(look: Look, queue: Queue, places: np.ndarray, mine: set[int], wanted: 
     answers = [images.id_of(member) for member in (row, other) if member >= 0 and member in mine]
     if answers:
         st.caption(f"Reviewed: {', '.join(literal(_word(look, queue.step, name)) for name in answers)}.")
-    if queue.action[at] == col.MERGE:
-        _strip(look, f"All {count(len(members))} images that would join", members, {row, other})
+    if len(members) > 1:
+        _strip(look, f"All {count(len(members))} images that the answer is about", members, set())
     own, joined = images.identity_of(row), target
     if own is not None:
         _strip(look, f"Images of {own}", images.rows_of_identity(own), {row, other})
@@ -299,4 +304,4 @@ def _resume(look: Look, queues: list[Queue], said: dict[str, set[int]]) -> None:
     st.caption("Steps before the first changed answer are not done again. Reload this page afterwards.")
 
 
-__all__ = ["view"]
+__all__ = ["view", "warm"]

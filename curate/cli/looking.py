@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import secrets
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -25,32 +23,46 @@ def look(
 ) -> None:
     """Look at a run and review it in the browser (Streamlit)."""
     import importlib.util
+    import secrets
     import subprocess
 
-    from curate.core.bundled import bundled
+    from curate.core.bundled import bundled, bundled_module
     from curate.core.errors import MissingExtra
     from curate.recipe.store import RunFolder
 
     RunFolder(run).plan()
     if importlib.util.find_spec("streamlit") is None:
         raise MissingExtra("streamlit", "app", "curate app")
-    folder = bundled("app")
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(folder / "main.py"), "--server.headless", "true",
-        "--server.address", address, "--server.port", str(port), "--browser.gatherUsageStats", "false",
-        "--server.fileWatcherType", "none", "--client.toolbarMode", "minimal", "--theme.base",
-        str(folder / "theme.toml"),
-    ]  # fmt: skip
-    environment = {**os.environ, "CURATE_RUN": str(run.resolve())}
-    environment.pop("CURATE_APP_TOKEN", None)
+    os.environ["CURATE_RUN"] = str(run.resolve())
+    os.environ.pop("CURATE_APP_TOKEN", None)
     shown = f"[{address}]" if ":" in address else address
     where = f"http://{shown}:{port}/"
     if not _is_local(address):
-        environment["CURATE_APP_TOKEN"] = token = secrets.token_urlsafe(24)
+        os.environ["CURATE_APP_TOKEN"] = token = secrets.token_urlsafe(24)
         where += f"?token={token}"
+    # A process of its own: fitting must not keep the pages waiting.
+    preparing = subprocess.Popen([sys.executable, "-m", "curate.recipe.looking", str(run)])
+    bundled_module("app", "shell").warm(run.resolve())
     console.print(f"{where}  (Ctrl-C ends it)", markup=False, highlight=False)
-    threading.Thread(target=_prepare, args=(run,), daemon=True).start()
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    try:
+        _serve(bundled("app"), address, port)
+    finally:
+        preparing.terminate()
+
+
+def _serve(folder: Path, address: str, port: int) -> None:
+    """Run Streamlit in this process, which has read the run already; it ends with SystemExit."""
+    from streamlit.web import cli
+
+    cli.main(
+        [
+            "run", str(folder / "main.py"), "--server.headless", "true", "--server.address", address, "--server.port",
+            str(port), "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none",
+            "--client.toolbarMode", "minimal", "--theme.base", str(folder / "theme.toml"), "--logger.level", "warning",
+            "--logger.hideWelcomeMessage", "true",
+        ],
+        prog_name="streamlit",
+    )  # fmt: skip
 
 
 def _is_local(address: str) -> bool:
@@ -58,17 +70,6 @@ def _is_local(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
-
-
-def _prepare(run: Path) -> None:
-    """Make the vectors ready while the first page is looked at; what goes wrong costs the pages that need them."""
-    from curate.core.errors import CurateError
-    from curate.recipe.looking import prepare
-
-    try:
-        prepare(run)
-    except (CurateError, OSError) as error:
-        console.print(f"note: no vectors to look at: {error}", markup=False, highlight=False)
 
 
 @app.command()
@@ -82,6 +83,7 @@ def fiftyone(
 ) -> None:  # fmt: skip
     """Write a run into a FiftyOne dataset and open its App; or read a person's tags back with --pull."""
     from curate.core.bundled import bundled_module
+    from curate.recipe.looking import prepare
     from curate.recipe.store import RunFolder
 
     RunFolder(run).plan()
@@ -91,7 +93,7 @@ def fiftyone(
         if pulled.decided or pulled.withdrawn:
             console.print(f"To carry them out: curate run {run}", markup=False, highlight=False)
         return
-    _prepare(run)
+    prepare(run)
     dataset = bundled_module("app", "bridge.push").push(run, name)
     console.print(f"{len(dataset):,} images in the FiftyOne dataset {dataset.name}", markup=False, highlight=False)
     if not push_only:

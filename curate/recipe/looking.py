@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def prepare(run: Path | str) -> Path | None:
     folder = RunFolder(run)
     plan = folder.plan()
     cache = Path(plan["cache"])
-    place, why = _find(folder, plan, cache)
+    try:
+        place, why = _find(folder, plan, cache)
+    except CurateError as error:
+        place, why = None, str(error)
     write_json(pointer(cache, run), {"vectors": str(place) if place else None, "why": why})
     return place
 
@@ -58,10 +62,7 @@ def _find(folder: RunFolder, plan: dict[str, Any], cache: Path) -> tuple[Path | 
     store = FeatureStore(manifest, cache, SerialExecutor(), recipe.embedder)
     if not store.has_pixels:
         return None, _NOTHING
-    try:
-        fingerprint = store.embedder.fingerprint
-    except CurateError as error:
-        return None, str(error)
+    fingerprint = store.embedder.fingerprint
     known = [file_digest(path) if path.exists() else None for path in (source, final)]
     place = cache / "look" / f"vectors-{json_digest([*known, fingerprint])[:24]}"
     if not (place / "meta.json").exists() and not _write(place, store, _with_split(manifest, final)):
@@ -112,5 +113,8 @@ def _write(place: Path, store: FeatureStore, manifest: Manifest) -> bool:
     Vectors(names, np.concatenate(tiles), type(store.embedder).__name__, place.name).write(place)
     return True
 
+
+if __name__ == "__main__":
+    prepare(sys.argv[1])
 
 __all__ = ["pointer", "prepare"]

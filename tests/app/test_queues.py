@@ -81,7 +81,7 @@ def test_a_merge_is_one_item(opened, tmp_path: Path) -> None:
                           "related_id": None, "new_value": images.identities[1], "source": "step"})  # fmt: skip
     write_table(folder / "decisions.parquet", frame.astype({"related_id": "str"}))
     record = StepRecord(1, "noise", "step", "", folder, actions={"merge/split": len(ids)})
-    (queue,) = queues._queues_of(record, images, None)
+    (queue,) = queues.queues_of(record, images, {})
     assert len(queue) == 1
     assert sorted(images.id_of(row) for row in queue.members[0]) == sorted(ids)
     assert queue.suggested[0] == images.identities[1]
@@ -124,14 +124,33 @@ def test_filters_agree_with_going_through_one_by_one(opened, built, key) -> None
                 assert queues.pick(queue, images, said, wanted).tolist() == slow_pick(queue, images, said, wanted)
 
 
-def test_the_confidence_of_a_label_fault_is_shown(opened, built, demo: Path, tmp_path: Path) -> None:
-    queue = built["near_duplicates", "near_duplicate"]
+def test_the_confidence_and_the_suggestion_of_a_label_fault_are_shown(opened, tmp_path: Path) -> None:
     images = opened.images
-    ids = [images.id_of(row) for row in queue.row[:2]]
-    write_table(tmp_path / "noise.parquet", pd.DataFrame({"image_id": ids, "confidence": [0.25, 0.75]}))
-    sure = queues._confidence(replace(opened.run, path=tmp_path), images)
-    assert [sure[row] for row in queue.row[:2]] == [0.25, 0.75]
-    assert np.isfinite(sure).sum() == 2
-    wanted = queues.Filter(status="all", confidence=(0.5, 1.0), order="name")
-    rated = replace(queue, confidence=sure[queue.row])
-    assert ids[0] not in {images.id_of(rated.row[at]) for at in queues.pick(rated, images, set(), wanted)}
+    ids = [images.id_of(row) for row in range(4)]
+    noise = {"image_id": [ids[0], ids[0], ids[1]], "kind": ["mislabelled", "mixed", "mislabelled"],
+             "confidence": [0.25, 0.9, 0.75], "suggested_identity": ["A", "B", None]}  # fmt: skip
+    write_table(tmp_path / "noise.parquet", pd.DataFrame(noise).astype({"suggested_identity": "str"}))
+    faults = queues.read_faults(replace(opened.run, path=tmp_path), images)
+    folder = tmp_path / "05-label_noise"
+    frame = pd.DataFrame({"image_id": ids[:2], "action": "flag", "reason": "mislabelled", "score": [1.0, 2.0],
+                          "threshold": 3.0, "related_id": None, "new_value": None, "source": "step"})  # fmt: skip
+    write_table(folder / "decisions.parquet", frame.astype({"related_id": "str", "new_value": "str"}))
+    record = StepRecord(5, "label_noise", "step", "", folder, actions={"flag/mislabelled": 2})
+    (queue,) = queues.queues_of(record, images, faults)
+    assert queue.confidence.tolist() == [0.25, 0.75]
+    assert queue.suggested.tolist() == ["A", ""]
+    wanted = queues.Filter(status="all", confidence=(0.5, 1.0))
+    assert [images.id_of(queue.row[at]) for at in queues.pick(queue, images, set(), wanted)] == [ids[1]]
+
+
+def test_two_persons_under_one_name_are_one_item(opened, tmp_path: Path) -> None:
+    images = opened.images
+    rows = images.rows_of_identity(images.identities[0])
+    ids = [images.id_of(row) for row in rows]
+    half = len(ids) // 2
+    frame = pd.DataFrame({"image_id": ids[:half], "action": "move", "reason": "mixed_identity", "score": 1.0,
+                          "threshold": 0.5, "related_id": ids[-1], "new_value": "X~2", "source": "step"})  # fmt: skip
+    write_table(tmp_path / "05-label_noise" / "decisions.parquet", frame)
+    record = StepRecord(5, "label_noise", "step", "", tmp_path / "05-label_noise", actions={"move/mixed_identity": 1})
+    (queue,) = queues.queues_of(record, images, {})
+    assert [sorted(members.tolist()) for members in queue.members] == [rows[:half].tolist()]
