@@ -12,7 +12,7 @@ from curate.balance.pool import dense_codes
 from curate.core import columns as col
 from curate.core.shapes import seed_of
 from curate.report.runs import RunFolder
-from curate.stats.imbalance import effective_sample_size, measures
+from curate.stats.imbalance import effective_sample_size, measures, smallest
 
 STEP = "oversample"
 
@@ -77,8 +77,7 @@ def what_if(run: RunFolder, labels: list[str], target: float, budget: int, choic
             found = measures(sizes)
             measured.append({"label": name, "stage": stage, "categories": int((sizes > 0).sum()),
                              "images": int(sizes.sum()), "idr": found["idr"], "max_min": found["max_min"],
-                             "mean_ir": found["mean_ir"], "smallest": int(sizes[sizes > 0].min(initial=0))
-                             if (sizes > 0).any() else 0})  # fmt: skip
+                             "mean_ir": found["mean_ir"], "smallest": smallest(sizes)[1]})  # fmt: skip
             if name != col.IDENTITY:
                 counted.append(pd.DataFrame({"label": name, "category": names, "stage": stage, "images": sizes}))
     empty = pd.DataFrame({"label": [], "category": [], "stage": [], "images": []})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from curate.core.errors import CurateError
@@ -85,11 +87,22 @@ def show_figure(figure: Figure, table: pd.DataFrame, look: Look, key: str, heigh
         st.warning(f"The figure could not be drawn: {literal(error)}")
         return
     picture.update_layout(title=None, margin={"t": 8})
+    if figure.kind == "bars" and figure.options.get("log_y"):
+        _whole_decades(picture, table[figure.options["y"]])
     if height:
         picture.update_layout(height=height)
     st.plotly_chart(picture, key=key, config={"displayModeBar": False})
     if note := note_of(picture):
         st.caption(literal(note))
+
+
+def _whole_decades(picture: go.Figure, values: pd.Series) -> None:
+    """Bars on a logarithmic axis begin and end at a power of ten, so that each has a tick below and above it."""
+    known = values[values > 0].astype("float64")
+    if len(known):
+        low, high = math.floor(math.log10(known.min()) - 0.05), math.ceil(math.log10(known.max()) + 0.05)
+        update = picture.update_xaxes if picture.data and picture.data[0].orientation == "h" else picture.update_yaxes
+        update(range=[low, high])
 
 
 def _sheet(figure: Figure, table: pd.DataFrame, look: Look) -> str:

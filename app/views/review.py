@@ -134,6 +134,9 @@ def _item(look: Look, queue: Queue, places: np.ndarray, mine: set[int], wanted: 
         st.caption(f"Reviewed: {', '.join(literal(_word(look, queue.step, name)) for name in answers)}.")
     if len(members) > 1:
         _strip(look, f"All {count(len(members))} images that the answer is about", members, set())
+    copies = np.setdiff1d(queue.row[(queue.other == other) & (other >= 0)], [row, other])
+    if len(copies):
+        _strip(look, f"The step compared {count(len(copies))} more with {images.id_of(other)}", copies, set())
     own, joined = images.identity_of(row), target
     if own is not None:
         _strip(look, f"Images of {own}", images.rows_of_identity(own), {row, other})
@@ -198,23 +201,23 @@ def _buttons(
     target = proposals[0] if proposals else None
     common = (look, queue, row, other, members, wanted)
     with st.container(horizontal=True, key="answers"):
-        st.button("Keep", shortcut="k", icon=":material/check:", on_click=_answer, args=(col.KEEP, None, *common),
+        st.button("Keep", shortcut="k", on_click=_answer, args=(col.KEEP, None, *common),
                   help="Nothing that this step decides may drop or move the image.")  # fmt: skip
-        st.button("Drop", shortcut="d", icon=":material/delete:", on_click=_answer, args=(col.DROP, None, *common),
+        st.button("Drop", shortcut="d", on_click=_answer, args=(col.DROP, None, *common),
                   help="Leave the image out of the manifest.")  # fmt: skip
-        st.button("Move", shortcut="m", icon=":material/drive_file_move:", disabled=target is None,
+        st.button("Move", shortcut="m", disabled=target is None,
                   on_click=_answer, args=(col.MOVE, target, *common),
                   help=f"Give the image to {literal(target)}." if target else "None is named.")  # fmt: skip
-        st.button("Merge", shortcut="g", icon=":material/merge:", disabled=target is None or own is None,
+        st.button("Merge", shortcut="g", disabled=target is None or own is None,
                   on_click=_answer, args=(col.MERGE, target, *common),
                   help=f"All images of {literal(own)} join {literal(target)}: they are one person."
                   if target else "None is named.")  # fmt: skip
         if other >= 0:
-            st.button("Other side", shortcut="s", icon=":material/swap_horiz:", on_click=_swap,
+            st.button("Other side", shortcut="s", on_click=_swap,
                       help="Speak of the other image instead.")  # fmt: skip
         _undo_button(look)
-        st.button("Back", shortcut="left", icon=":material/arrow_back:", on_click=_walk, args=(-1,))
-        st.button("Next", shortcut="right", icon=":material/arrow_forward:", on_click=_walk, args=(1,))
+        st.button("Back", shortcut="left", on_click=_walk, args=(-1,))
+        st.button("Next", shortcut="right", on_click=_walk, args=(1,))
     with st.expander("Move to another identity", icon=":material/search:"):
         chosen = _other_identity(look, own)
         if chosen:
@@ -266,7 +269,7 @@ def _reviewer() -> str:
 
 def _undo_button(look: Look) -> None:
     spoken: list[Spoken] = st.session_state.get("spoken", [])
-    st.button("Undo", shortcut="u", icon=":material/undo:", disabled=not spoken, on_click=_undo, args=(look,),
+    st.button("Undo", shortcut="u", disabled=not spoken, on_click=_undo, args=(look,),
               help="Take your last answer back. Nothing is deleted: a row is appended.")  # fmt: skip
 
 

@@ -75,6 +75,7 @@ def test_the_runs_own_settings_give_the_runs_own_replicas(demo: Path) -> None:
     for label in labels:
         assert after["idr"][label] == wanted["idr"][label]
         assert after["images"][label] == wanted["images"][label]
+        assert after["smallest"][label] == wanted["smallest_images"][label]
 
 
 def test_a_batch_is_drawn_from_the_pool_and_its_replicas(demo: Path) -> None:
