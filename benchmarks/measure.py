@@ -39,11 +39,16 @@ def process_cost(command: Sequence[str], memory: str = "Pss:") -> ProcessCost:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, sum(_resident(pid, memory) for pid in _tree(process.pid)))
+        peak = max(peak, resident_tree(process.pid, memory))
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
     return ProcessCost(time.perf_counter() - start, peak)
+
+
+def resident_tree(pid: int, memory: str = "Pss:") -> int:
+    """Memory of a process and all its children now, in bytes (Linux); memory: as in `process_cost`."""
+    return sum(_resident(each, memory) for each in _tree(pid))
 
 
 def _tree(pid: int) -> list[int]:

@@ -1,9 +1,7 @@
-"""Verbs of recipes and run folders: run, plan, explain, undo, app, doctor."""
+"""Verbs of recipes and run folders: run, plan, explain, undo, doctor."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +36,19 @@ def run(
     engine: Engine = "local",
     cache: Cache = None,
 ) -> None:
-    """Run a recipe; the same command resumes an interrupted run."""
+    """Run a recipe; the same command resumes an interrupted run. A run folder as RECIPE goes on with that run."""
     from curate.recipe.execute import make_executor
     from curate.recipe.run import run_recipe
-    from curate.recipe.schema import load_recipe
+    from curate.recipe.schema import load_recipe, make_recipe
+    from curate.recipe.store import RunFolder
 
-    checked = load_recipe(recipe, overrides)
-    folder = out or Path("runs") / checked.name
+    if (Path(recipe) / "plan.json").is_file():
+        known = RunFolder(recipe).plan()
+        checked = make_recipe(known["recipe"], overrides, origin=str(Path(recipe) / "plan.json"))
+        folder, cache = out or Path(recipe), cache or Path(known["cache"])
+    else:
+        checked = load_recipe(recipe, overrides)
+        folder = out or Path("runs") / checked.name
     with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
         result = run_recipe(
             checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
@@ -106,31 +110,6 @@ def undo(
     with LocalExecutor(workers) as executor, Bars() as bars:
         result = bring_back(run, step=step, images=image, executor=executor, on_step=bars.step)
     print_result(result)
-
-
-@app.command(name="app")
-def look(
-    run: RunFolderArgument,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
-) -> None:
-    """Look at a run in the browser (Streamlit, on 127.0.0.1 only)."""
-    import importlib.util
-    import subprocess
-
-    from curate.core.bundled import bundled
-    from curate.core.errors import MissingExtra
-    from curate.recipe.store import RunFolder
-
-    RunFolder(run).plan()
-    if importlib.util.find_spec("streamlit") is None:
-        raise MissingExtra("streamlit", "app", "curate app")
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(bundled("app") / "main.py"), "--server.headless", "true",
-        "--server.address", "127.0.0.1", "--server.port", str(port), "--browser.gatherUsageStats", "false",
-    ]  # fmt: skip
-    console.print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)")
-    environment = {**os.environ, "CURATE_RUN": str(run.resolve())}
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -37,24 +38,23 @@ def bundled(kind: Kind, *, package: Path | None = None) -> Path:
 
 
 def bundled_module(kind: Kind, name: str) -> ModuleType:
-    """Import the file `name.py` of a bundled folder, wherever that folder lies.
+    """Import a module of a bundled folder by its dotted name below it, wherever that folder lies.
 
-    Raises CurateError where there is no such file.
+    The folder is imported as a package under a name of its own, so that its modules find each other by relative
+    imports and nobody else's `app` gets in the way. Raises CurateError where there is no such file.
     """
-    file = bundled(kind) / f"{name}.py"
+    folder = bundled(kind)
+    file = folder.joinpath(*name.split(".")).with_suffix(".py")
     if not file.is_file():
-        raise CurateError(f"{kind}/{name}.py is missing from this installation of curate. Reinstall it")
-    full_name = f"curate_bundled_{kind}_{name}"
-    if full_name in sys.modules:
-        return sys.modules[full_name]
-    spec = importlib.util.spec_from_file_location(full_name, file)
-    if spec is None or spec.loader is None:
-        raise CurateError(f"{file} can't be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[full_name] = module
-    try:
+        raise CurateError(f"{kind}/{file.relative_to(folder).as_posix()} is missing from this installation of curate. "
+                          "Reinstall it")  # fmt: skip
+    package = f"curate_bundled_{kind}"
+    if package not in sys.modules:
+        spec = importlib.util.spec_from_file_location(package, folder / "__init__.py",
+                                                      submodule_search_locations=[str(folder)])  # fmt: skip
+        if spec is None or spec.loader is None:
+            raise CurateError(f"{folder} can't be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[package] = module
         spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[full_name]
-        raise
-    return module
+    return importlib.import_module(f"{package}.{name}")

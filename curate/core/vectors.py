@@ -94,6 +94,13 @@ def load_vectors(folder: Path | str, ids: Path | str | None = None) -> Vectors:
     ids: that table; by default the one of the same name beside the `.npy`. Raises InputError where ids and rows differ
     in number, `ids` is given for a folder, or a vector is not finite and of unit length.
     """
+    vectors = open_vectors(folder)
+    check_unit_length(vectors.matrix, origin=folder)
+    return vectors
+
+
+def open_vectors(folder: Path | str) -> Vectors:
+    """As `load_vectors`, but no vector is looked at: for who reads a few of millions, and norms those himself."""
     folder = Path(folder)
     if folder.suffix == ".npy":
         matrix_path, ids_path = folder, folder.with_suffix(".parquet") if ids is None else Path(ids)
@@ -127,7 +134,6 @@ def load_vectors(folder: Path | str, ids: Path | str | None = None) -> Vectors:
     if matrix.ndim != 2 or len(ids) != len(matrix):
         raise InputError("ids and vectors differ", file=matrix_path, value=matrix.shape,
                          allowed=f"({len(ids)}, D), one row for each id in {ids_path.name}")  # fmt: skip
-    check_unit_length(matrix, origin=matrix_path)
     return Vectors(text_array(ids[col.IMAGE_ID]), matrix, meta["model"], meta["fingerprint"])
 
 

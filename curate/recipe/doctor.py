@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 #: (module, distribution, extra, what it unlocks)
 _OPTIONAL = (
-    ("streamlit", "streamlit", "app", "pages to look at a run in the browser"),
-    ("fiftyone", "fiftyone", "app", "a run as a FiftyOne dataset"),
+    ("streamlit", "streamlit", "app", "pages to look at a run and review it (curate app)"),
+    ("fiftyone", "fiftyone", "app", "a run as a FiftyOne dataset (curate fiftyone)"),
+    ("umap", "umap-learn", "app", "a map of the vectors by UMAP, on the page Clusters"),
     ("_dlib_pybind11", "dlib-bin", "dlib", "128-d face vectors from a trained network (embedder: {kind: dlib})"),
     ("face_recognition_models", "face_recognition_models", "dlib", "the network's weights"),
     ("imblearn", "imbalanced-learn", "balance", "random over- and undersampling (curate balance --compare)"),

@@ -179,6 +179,11 @@ class FeatureStore:
             values[~hit] = fresh[np.searchsorted(wanted, rows[~hit])]
         return values
 
+    def cached(self, name: str, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
+        """What the cache has of a pixel feature, without opening a file: a mask `(n,)`, and values, zeros elsewhere."""
+        content = self._contents()[self._rows(manifest)]
+        return self._cache_of(name).lookup(content, *self._layout(name))
+
     def prepare(self, names: Sequence[str], manifest: Manifest | None = None) -> None:
         """Compute what the cache lacks of some pixel features, one decode per image, for a manifest or the source."""
         names = self._pixel_names(names)

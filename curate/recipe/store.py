@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curate.core import columns as col
 from curate.core.decisions import Decisions, apply_decisions
 from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
-from curate.core.manifest import read_manifest
+from curate.core.manifest import Manifest
 
 #: Libraries whose version can change a result.
 LIBRARIES = ("curate", "numpy", "pandas", "pyarrow", "scikit-learn", "opencv-python-headless", "pillow", "numba")
+
+#: The reason of a person's row that takes back what was said of the image before.
+WITHDRAWN = "withdrawn"
 
 _REVIEW = ("reviewer", "time")
 
@@ -190,7 +195,7 @@ class RunFolder:
         if unknown.any():
             raise InputError("the run has no such step", row=int(unknown.argmax()) + 1, column="step",
                              value=rows["step"][int(unknown.argmax())], allowed=", ".join(steps))  # fmt: skip
-        source = read_manifest(self.path / "steps" / "00-source" / "manifest.parquet", levels=self.plan()["levels"])
+        source = self._source_rows(rows[col.IMAGE_ID])
         absent = source.rows_of(rows[col.IMAGE_ID]) < 0
         if absent.any():
             raise InputError("the run's source has no such image", row=int(absent.argmax()) + 1, column=col.IMAGE_ID,
@@ -201,16 +206,31 @@ class RunFolder:
             part = rows[turn == number].drop(columns=[*_REVIEW, "step"]).reset_index(drop=True)
             apply_decisions(source, Decisions.from_frame(part))
 
+    def _source_rows(self, image_ids: pd.Series) -> Manifest:
+        """The source's rows of some images: a click must not cost what reading a million rows does."""
+        wanted = pc.field(col.IMAGE_ID).isin(image_ids.dropna().unique().tolist())
+        found = pq.read_table(self.path / "steps" / "00-source" / "manifest.parquet", filters=wanted)
+        return Manifest.from_frame(found.to_pandas(), levels=self.plan()["levels"])
+
+    def standing(self) -> pd.DataFrame:
+        """The review's rows that hold: the latest word on each image's fate, and on each of its labels, by step.
+
+        A `flag` whose reason is `withdrawn` takes the word on the image's fate back, as if nobody had spoken.
+        """
+        rows = self.review()
+        withdrawn = (rows["action"] == col.FLAG) & (rows["reason"] == WITHDRAWN)
+        fate = rows["action"].isin([col.DROP, col.KEEP, col.MOVE, col.MERGE]) | withdrawn
+        column = rows["new_value"].str.replace("=.*", "", regex=True)
+        slot = rows["action"].where(rows["action"] != col.ASSIGN, column).mask(fate, "fate")
+        latest = ~rows.assign(slot=slot).duplicated([col.IMAGE_ID, "step", "slot"], keep="last")
+        return rows[(latest & ~withdrawn).to_numpy(bool)]
+
     def human(self, step: str, first: bool) -> Decisions:
-        """What people decided that reaches a step: the latest word on each image's fate, and on each of its labels.
+        """What people decided that reaches a step.
 
         A row that names no step reaches every step if it keeps an image, else the first step of the run.
         """
-        rows = self.review()
-        fate = rows["action"].isin([col.DROP, col.KEEP, col.MOVE, col.MERGE])
-        column = rows["new_value"].str.replace("=.*", "", regex=True)
-        slot = rows["action"].where(rows["action"] != col.ASSIGN, column).mask(fate, "fate")
-        rows = rows[~rows.assign(slot=slot).duplicated([col.IMAGE_ID, "step", "slot"], keep="last")]
+        rows = self.standing()
         general = rows["step"].isna()
         reaches = (rows["step"] == step) | (general & ((rows["action"] == col.KEEP) | first))
         return Decisions.from_frame(

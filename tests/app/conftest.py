@@ -1,12 +1,25 @@
-"""A fake run folder for the pages and the bridge."""
+"""Run folders to look at, and one served app with one browser for all tests of the pages."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +36,74 @@ def fake_run() -> ModuleType:
 def run(fake_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder; tests only read it."""
     return fake_run.build_run(tmp_path_factory.mktemp("fake"), people=6)
+
+
+def make_demo(folder: Path, *, identities: int) -> Path:
+    """The recipe `demo` run on few drawn faces, with a cache of its own."""
+    from curate.recipe.execute import LocalExecutor
+    from curate.recipe.run import run_recipe
+    from curate.recipe.schema import load_recipe
+
+    recipe = load_recipe("demo", [f"source.identities={identities}"])
+    with LocalExecutor(1) as executor:
+        run_recipe(recipe, folder / "run", executor=executor, cache=folder / "cache")
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run with planted faults; tests only read it."""
+    return make_demo(tmp_path_factory.mktemp("demo"), identities=24)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """One Chromium for all tests."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Served:
+    """A served run: `url` of the app, `said`: what the command printed first."""
+
+    def __init__(self, run: Path, *options: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "curate.cli", "app", str(run), "--port", str(port), *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                         env={**os.environ, "COLUMNS": "200"}, start_new_session=True)  # fmt: skip
+        self.said = self._process.stdout.readline().strip()
+        self.url = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        raise RuntimeError("the app did not start")
+
+    def stop(self) -> None:
+        """End the command and the server that it started."""
+        os.killpg(self._process.pid, 15)
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    """The app over a real run that tests may review."""
+    folder = make_demo(tmp_path_factory.mktemp("served"), identities=24)
+    app = Served(folder)
+    yield app, folder
+    app.stop()
+
+
+@pytest.fixture(scope="session")
+def serve() -> type[Served]:
+    """Serves any run: `serve(run, "--address", ...)`; stop it."""
+    return Served

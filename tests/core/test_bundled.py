@@ -39,4 +39,4 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_a_module_is_loaded_once() -> None:
-    assert bundled_module("app", "fiftyone_bridge") is bundled_module("app", "fiftyone_bridge")
+    assert bundled_module("app", "bridge.push") is bundled_module("app", "bridge.push")
