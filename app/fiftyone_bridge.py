@@ -12,7 +12,7 @@ import pyarrow as pa
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, MissingExtra
 from curate.core.files import locate
-from curate.core.manifest import read_columns
+from curate.core.tables import read_columns
 from curate.report.runs import RunFolder, read_run
 
 _BATCH = 2_000

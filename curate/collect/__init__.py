@@ -8,13 +8,14 @@ from curate.collect import folder, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
+from curate.core.tables import TABLE_SUFFIXES
 
 #: Every kind of source, by its name in a recipe.
 SOURCES: dict[str, Source] = {
     source.kind: source for source in (folder.SOURCE, table.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
 }
 
-_RECOGNISED = "a folder (identity/image.jpg), a manifest (.parquet or .csv), or the word 'synthetic'"
+_RECOGNISED = "a folder (identity/image.jpg), a table (.parquet, .csv or .jsonl), or the word 'synthetic'"
 
 
 def recognise(text: str) -> StrictParams:
@@ -28,7 +29,7 @@ def recognise(text: str) -> StrictParams:
     path = Path(text).expanduser()
     if path.is_dir():
         return folder.FolderParams(root=path)
-    if path.suffix.lower() in (".csv", ".parquet"):
+    if path.suffix.lower() in TABLE_SUFFIXES:
         if not path.is_file():
             raise InputError(
                 "no such file", file=text, remedy="Check the path; relative ones start at the current folder"
