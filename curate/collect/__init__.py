@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.collect import folder, synthetic, table
+from curate.collect import folder, lfw, published, synthetic, table
 from curate.collect.source import Collected, Source
 from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
@@ -12,7 +12,15 @@ from curate.core.tables import TABLE_SUFFIXES
 
 #: Every kind of source, by its name in a recipe.
 SOURCES: dict[str, Source] = {
-    source.kind: source for source in (folder.SOURCE, table.SOURCE, synthetic.SOURCE, synthetic.TABLE_SOURCE)
+    source.kind: source
+    for source in (
+        folder.SOURCE,
+        table.SOURCE,
+        lfw.SOURCE,
+        *published.SOURCES,
+        synthetic.SOURCE,
+        synthetic.TABLE_SOURCE,
+    )
 }
 
 _RECOGNISED = "a folder (identity/image.jpg), a table (.parquet, .csv or .jsonl), or the word 'synthetic'"
