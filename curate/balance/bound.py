@@ -3,7 +3,7 @@
 All of it holds for any replicas of the rows, whatever rule chooses them. Three bounds:
 
 1. One label. Counts only go up, so D9 stays at or above what it is, and D1 must come up to `D9 / target`. The fewest
-   replicas that bring the two categories around D1 there go to the largest categories below.
+   replicas that bring the two categories around D1 there, in whole numbers, go to the largest categories below.
 2. Caps. A count can't pass what the caps allow; where D1 of those counts is below `D9 / target`, no replicas will do.
 3. Labels together. Where D9 weighs the largest category and D1 the smallest (linear deciles: up to ten categories), the
    mean of the largest categories that make up a share u, u being that weight, is at most D9, and that of the smallest
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Combinations of values up to which the labels are looked at together.
 _COMBINATIONS = 4096
 _SLACK = 1e-6
+#: Whole counts of one category that are tried one by one.
+_WHOLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -104,17 +106,22 @@ def _one_label(counts: np.ndarray, wanted: float, quantile: Quantile) -> int:
     now = (1 - weight) * counts[below] + weight * counts[above]
     if now >= wanted:
         return 0
-    if weight == 0 or above == below:
-        return int(np.ceil(np.maximum(0, wanted - counts[below:]).sum() * (1 - _SLACK)))
-    # The cost of bringing the upper rank to q and the lower one to what D1 still lacks is convex and piecewise linear
-    # in q, so that its least value lies at a corner.
     rest = counts[above:].astype(np.float64)
-    corners = [max(wanted, rest[0]), (wanted - (1 - weight) * counts[below]) / weight, *rest[rest > wanted]]
-    q = np.unique([corner for corner in corners if corner >= max(wanted, rest[0])])
+    if weight == 0 or above == below:
+        return int(np.maximum(0, np.ceil(wanted * (1 - _SLACK)) - counts[below:]).sum())
+    # The upper rank comes to q, the lower one to what D1 still lacks. The cost is convex in q, up to the rounding of
+    # the lower count; whole numbers are tried one by one where that is quick, else the corners of the relaxed cost.
+    least, most = max(wanted, rest[0]), (wanted - (1 - weight) * counts[below]) / weight
+    whole = max(most, least) - least < _WHOLE
+    q = np.arange(np.ceil(least * (1 - _SLACK)), max(np.ceil(most), np.ceil(least)) + 1) if whole else (
+        np.unique([corner for corner in (least, most, *rest[rest > wanted]) if corner >= least]))  # fmt: skip
     sums = np.concatenate([[0.0], np.cumsum(rest)])
     lower = np.searchsorted(rest, q, side="left")
-    first = np.maximum(0.0, (wanted - weight * q) / (1 - weight) - counts[below]) if weight < 1 else 0.0
-    return int(np.ceil((first + lower * q - sums[lower]).min() * (1 - _SLACK)))
+    lacking = (
+        np.maximum(0.0, (wanted * (1 - _SLACK) - weight * q) / (1 - weight) - counts[below]) if weight < 1 else 0.0
+    )
+    cost = (np.ceil(lacking) if whole else lacking) + lower * q - sums[lower]
+    return int(np.ceil(cost.min() * (1 - _SLACK)))
 
 
 def _most_replicas(part: np.ndarray, size: int, max_per_image: int | None, caps: Sequence[Cap]) -> np.ndarray:

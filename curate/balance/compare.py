@@ -1,4 +1,4 @@
-"""The reports `rivals` and `rivals_by_vectors`: every method on the same images, in one table."""
+"""The report `rivals`: every method on the same images, in one table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas as pd
 from pydantic import Field
 
 from curate.balance.draw import draw_replicas
-from curate.balance.resample import LimitParams, limits_of, make_pool
-from curate.balance.rivals import BY_LABELS, BY_VECTORS, Method, Pool
-from curate.core import columns as col
+from curate.balance.pool import chosen_labels
+from curate.balance.resample import METHODS, LimitParams, limits_of, make_pool, needs_of_methods
+from curate.balance.rivals import BY_LABELS, Pool
 from curate.core.errors import CurateError, InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, report, step_rng
@@ -26,36 +26,26 @@ TABLE = "balance/rivals"
 class RivalParams(LimitParams):
     """Which methods are compared, and the limits that all are told."""
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # default: every one that can run here
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # default: those that look at labels alone
     target: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5  # IDR of each label at most, for `idr`
 
 
-@report("rivals", needs=())
+@report("rivals", needs=lambda params: needs_of_methods(params.methods or ()), version=2)
 def rivals(manifest: Manifest, features: Features, params: RivalParams, rng: np.random.Generator) -> Report:
-    """Compare the methods of balancing that look at labels: what each leaves, adds, and makes of the imbalance.
+    """Compare methods of balancing on the same images: what each leaves, adds, and makes of the imbalance.
 
     Table `balance/rivals`: method, images and identities (originals that stay), replicas, samples (both), distinct
     (the effective sample size over originals, (sum n)^2 / sum n^2), most_copies (of one original, itself included),
     then `LABEL_idr` and `LABEL_max_min` for each label. A method that can't run here has its reason in the notes.
     Raises InputError for an unknown method, label or split.
     """
-    return _compare(manifest, params, rng, None)
-
-
-@report("rivals_by_vectors", needs=("embedding",))
-def rivals_by_vectors(manifest: Manifest, features: Features, params: RivalParams, rng: np.random.Generator) -> Report:
-    """Compare all methods of balancing, those included that look at vectors."""
-    return _compare(manifest, params, rng, features["embedding"])
-
-
-def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, vectors: np.ndarray | None) -> Report:
-    known: dict[str, Method] = BY_LABELS | (BY_VECTORS if vectors is not None else {})
-    names = params.methods or (*OURS, *known)
+    names = params.methods or (*OURS, *BY_LABELS)
     for name in names:
-        if name not in (*OURS, *known):
-            raise InputError("no such method", value=name, allowed=", ".join((*OURS, *known)))
+        if name not in (*OURS, *METHODS):
+            raise InputError("no such method", value=name, allowed=", ".join((*OURS, *METHODS)))
+    vectors = features["embedding"] if needs_of_methods(names) else None
     rows, pool = make_pool(manifest, params, vectors)
-    labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
+    labels = chosen_labels(manifest, params.labels)
     limits = limits_of(params, len(rows))
     # Each method draws from a stream of its own, so that one more in the table changes no other.
     seed = int(rng.bit_generator.jumped().random_raw())
@@ -71,7 +61,7 @@ def _compare(manifest: Manifest, params: RivalParams, rng: np.random.Generator, 
                 drawn = draw_replicas(pool.codes, params.target, limits.budget, own, choice=choice)
                 times = 1 + np.bincount(drawn.rows, minlength=len(pool))
             else:
-                times = known[name](pool, limits, own)
+                times = METHODS[name](pool, limits, own)
         except CurateError as error:
             notes.append(f"{name} is not in the table: {error}")
             continue

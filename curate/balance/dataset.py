@@ -15,7 +15,9 @@ from curate.core import columns as col
 from curate.core.errors import InputError, MissingExtra
 from curate.core.groups import cells
 from curate.core.manifest import Manifest, text_array
-from curate.images.decode import decode, read_bytes
+from curate.images.decode import decode
+from curate.images.files import read_bytes
+from curate.images.reasons import REASONS
 
 try:
     import torch
@@ -45,9 +47,10 @@ class ManifestDataset(Dataset):
         mapping or an Augmenter, for replicas; None: a replica is its parent's picture. size: pixels of a side; None:
         as the files have it. transform: `(S, S, 3)` uint8 -> anything, called last. split: None for all rows.
         categories: of identity and labels, as `.categories` of the training set, so that codes agree.
-    A replica's picture follows from its parent's pixels and its `augment_seed` alone: the same in every epoch, worker
-    and process. A file that can't be read gives a black picture with identity -1, an empty mask and weight 0, and
-    `problems()` counts what a process has seen of them.
+    Files may stand alone or in containers (`faces.rec#OFFSET`, `shard.tar#NAME`: `curate.images.containers`), which
+    each process opens on first need. A replica's picture follows from its parent's pixels and its `augment_seed`
+    alone: the same in every epoch, worker and process. A file that can't be read gives a black picture with identity
+    -1, an empty mask and weight 0, and `problems()` counts what a process has seen of them.
     Raises InputError without pixels, for an unknown label, or for replicas without `augment_seed`.
     """
 
@@ -133,6 +136,4 @@ class ManifestDataset(Dataset):
         )
 
     def _count(self, reason: int) -> None:
-        from curate.images.decode import REASONS
-
         self._problems[REASONS[reason]] = self._problems.get(REASONS[reason], 0) + 1

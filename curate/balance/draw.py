@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from curate.balance.bound import Bound
     from curate.balance.state import Cap, State
 
 #: How the freedom that the definition leaves is used.
@@ -23,8 +22,6 @@ Quantile = Literal[
 ]  # fmt: skip
 #: Replicas for each original row where no budget is given.
 DEFAULT_BUDGET = 3
-#: Above this max/min a label is uneven, whatever its deciles say.
-UNEVEN = 3.0
 _FIRST_BLOCK, _LARGEST_BLOCK = 256, 1 << 20
 
 
@@ -145,29 +142,3 @@ def _record(history: list[tuple[int, int, float, float]], made: int, state: Stat
 def _history(points: list[tuple[int, int, float, float]]) -> pd.DataFrame:
     kinds = {"replicas": np.int64, "label": np.int64, "idr": np.float64, "max_min": np.float64}
     return pd.DataFrame(points, columns=list(kinds)).astype(kinds)
-
-
-def ended_early(draws: Draws, names: Sequence[str], target: float, budget: int, bound: Bound) -> str | None:
-    """The sentence to warn with where the target was not reached; says where that was not proven beforehand."""
-    if draws.ended == "target":
-        return None
-    final = draws.history[draws.history["replicas"] == draws.history["replicas"].max()]
-    reached = ", ".join(f"{names[row.label]} {row.idr:.3g}" for row in final.itertuples())
-    why = {
-        "budget": f"the budget of {budget:,} replicas is used up",
-        "cap": "the caps allow no more replicas of the rare categories",
-        "stall": "the largest IDR fell no further",
-    }[draws.ended]
-    proven = "" if bound.unreachable else " (not proven to be out of reach)"
-    return f"oversampling ended above the target IDR of {target:g}{proven}: {why}; IDR reached: {reached}"
-
-
-def still_uneven(draws: Draws, names: Sequence[str], target: float, uneven: float) -> list[str]:
-    """A sentence for each label that ends with a level IDR, but whose largest and smallest category are far apart."""
-    final = draws.history[draws.history["replicas"] == draws.history["replicas"].max()]
-    return [
-        f"{names[row.label]}: the deciles look level (IDR {row.idr:.2f}), but the largest category has "
-        f"{row.max_min:.1f} times the samples of the smallest"
-        for row in final.itertuples()
-        if row.idr <= target and row.max_min > uneven
-    ]

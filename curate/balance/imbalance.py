@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.draw import UNEVEN, Quantile
-from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
+from curate.balance.announced import UNEVEN
+from curate.balance.draw import Quantile
+from curate.balance.pool import chosen_cells, chosen_labels, dense_codes, empty_cells, label_column, split_rows
 from curate.core import columns as col
 from curate.core.groups import cells
 from curate.core.manifest import Manifest
@@ -36,20 +37,14 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
 
     `before` counts originals, `after` replicas too; without a replica there is no `after`. Tables: `imbalance/labels`
     (label, stage, categories, images, missing, the measures of `curate.stats.imbalance`, scumble: its mean over the
-    images with a value, smallest, smallest_images), the joint label of the cells among them; `imbalance/categories`
+    images with a value, smallest, smallest_images), the label of the cells among them; `imbalance/categories`
     (label, stage, category, images, irlbl, scumble; the identity is left to the next), `imbalance/identities` (stage,
     group, rank, images; thinned), `imbalance/cells` (cell, stage, images, identities, irlbl, scumble, effective_size:
     (sum n)^2 / sum n^2 over how often each original is used), and after an `oversample` its `imbalance/history`
     (replicas, label, idr, max_min). SCUMBLE looks at all the labels asked for together.
     Raises InputError for an unknown label or split.
     """
-    others = tuple(name for name in manifest.labels if name != col.IDENTITY)
-    labels = params.labels or (col.IDENTITY, *others)
-    crossed = params.cells
-    if crossed is None:
-        crossed = tuple(name for name in others if manifest.levels[name] == "identity")
-    check_labels(manifest, labels)
-    check_labels(manifest, crossed)
+    labels, crossed = chosen_labels(manifest, params.labels), chosen_cells(manifest, params.cells)
     here = split_rows(manifest, params.split)
     stages = {BEFORE: here & manifest.originals()}
     if (here & ~manifest.originals()).any():
@@ -57,7 +52,7 @@ def imbalance(manifest: Manifest, features: Features, params: ImbalanceParams, r
     cell = cells(manifest, crossed)
     mixed = {stage: _scumble(manifest, labels, mask) for stage, mask in stages.items()}
     joint = "/".join(crossed)
-    measured = labels if len(crossed) < 2 or joint in labels else (*labels, joint)
+    measured = labels if joint in ("", *labels) else (*labels, joint)
     table = _labels(manifest, measured, stages, mixed, params.quantile)
     tables = {
         "imbalance/labels": table,

@@ -247,6 +247,30 @@ def stalled(value, progress):
 
 
 @compiled
+def asks(target, base, slots, slot_of, last, alive, queue, ends, ratio, progress):
+    """Why to end, GOING for not yet; the label that asks for a replica, and its category that gives one."""
+    worst = worst_label(ratio)
+    value = ratio[_u(worst)]
+    if value <= target:
+        return TARGET, worst, np.int64(-1)
+    if stalled(value, progress):
+        return STALL, worst, np.int64(-1)
+    category = rarest(worst, base, slots, slot_of, last, alive, queue, ends)
+    if category < 0 or ends[_u(worst), 0] > ends[_u(worst), 4]:
+        return CAP, worst, category
+    return GOING, worst, category
+
+
+@compiled
+def add(row, cats, base, slots, slot_of, last, free, n_free, spots, weights, ratio):
+    """Count one more sample of a row in each of its categories."""
+    for label in range(cats.shape[1]):
+        category = np.int64(cats[_u(row), _u(label)])
+        if category >= 0:
+            raise_count(category, label, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
+
+
+@compiled
 def draw(
     uniforms, target, rows, labels, ratios,
     cats, base, start, members, slots, slot_of, last, free, n_free, queue, ends, spots, weights, ratio, progress,
@@ -257,18 +281,11 @@ def draw(
     Writes the original's row, the label that asked for it and that label's IDR before it. Returns how many were made
     and why it ended (GOING: the uniforms are used up). The other arguments: see `curate.balance.state.State`.
     """
-    n_labels = cats.shape[1]
     capped = len(left) > 0
     for number in range(len(uniforms)):
-        worst = worst_label(ratio)
-        value = ratio[_u(worst)]
-        if value <= target:
-            return number, TARGET
-        if stalled(value, progress):
-            return number, STALL
-        category = rarest(worst, base, slots, slot_of, last, alive, queue, ends)
-        if category < 0 or ends[_u(worst), 0] > ends[_u(worst), 4]:
-            return number, CAP
+        why, worst, category = asks(target, base, slots, slot_of, last, alive, queue, ends, ratio, progress)
+        if why != GOING:
+            return number, why
         size = np.int64(alive[_u(category)])
         rank = np.int64(uniforms[_u(number)] * size)
         at = start[_u(category)]
@@ -280,11 +297,8 @@ def draw(
         row = np.int64(members[_u(at + rank)])
         rows[_u(number)] = row
         labels[_u(number)] = worst
-        ratios[_u(number)] = value
-        for label in range(n_labels):
-            category = np.int64(cats[_u(row), _u(label)])
-            if category >= 0:
-                raise_count(category, label, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
+        ratios[_u(number)] = ratio[_u(worst)]
+        add(row, cats, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
         if capped:
             spend(row, cats, alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base)
     return len(uniforms), GOING

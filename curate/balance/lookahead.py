@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.balance import kernel
-from curate.balance.kernel import CAP, COUNT, GOING, STALL, TARGET, _u, compiled
+from curate.balance.kernel import COUNT, GOING, _u, compiled
 from curate.balance.state import State
 
 #: What a kind costs for each time that the replicas of its rows have doubled; a label that needs the replica is worth
@@ -194,6 +194,55 @@ def _cost(category, label, slots, slot_of, base, spots, weights, target):
 
 
 @compiled
+def _price(kind, combo, worst, target, base, slots, slot_of, spots, weights, long, kind_start, long_cat, combo_cats,
+           uses):  # fmt: skip
+    """What a replica of a kind costs the labels that did not ask for it, and what its wear costs."""
+    # Each replica of the same rows is worth less: without this a few rows would serve for all.
+    cost = WORN * np.log2(1 + uses[_u(kind)] / (kind_start[_u(kind + 1)] - kind_start[_u(kind)]))
+    for label in range(combo_cats.shape[1]):
+        if label != worst:
+            category = np.int64(long_cat[_u(kind)] if label == long[0] else combo_cats[_u(combo), _u(label)])
+            if category >= 0:
+                cost += _cost(category, label, slots, slot_of, base, spots, weights, target)
+    return cost
+
+
+@compiled
+def _best(
+    worst, level, target, base, slots, slot_of, spots, weights, left, long, kind_rows, kind_start, kind_next, long_cat,
+    combo_cats, combo_start, combo_size, heap, heap_key, common, common_at, uses,
+):  # fmt: skip
+    """The cheapest kind that the definition allows: its category of the label that asks has the count `level`."""
+    best, best_cost = np.int64(-1), np.inf
+    above = slots[_u(spots[_u(long[0]), 3]), COUNT]
+    for combo in range(len(combo_size)):
+        if combo_size[_u(combo)] == 0:
+            continue
+        if worst != long[0]:
+            other = combo_cats[_u(combo), _u(worst)]
+            if other < 0 or slots[_u(slot_of[_u(other)]), COUNT] != level:
+                continue
+        # Two of a combination stand for all: the one rarest in the long label, and one that is common there anyway.
+        for turn in range(1 if worst == long[0] else 2):
+            if turn == 0:
+                kind = _top(combo, slots, slot_of, left, kind_rows, kind_start, kind_next, long_cat, combo_start,
+                            combo_size, heap, heap_key)  # fmt: skip
+            else:
+                kind = _free(combo, slots, slot_of, left, above, kind_rows, kind_start, kind_next, long_cat,
+                             combo_start, common, common_at)  # fmt: skip
+            if kind < 0:
+                break
+            category = np.int64(long_cat[_u(kind)])
+            if worst == long[0] and (category < 0 or slots[_u(slot_of[_u(category)]), COUNT] != level):
+                break
+            cost = _price(kind, combo, worst, target, base, slots, slot_of, spots, weights, long, kind_start, long_cat,
+                          combo_cats, uses)  # fmt: skip
+            if cost < best_cost:
+                best, best_cost = kind, cost
+    return best
+
+
+@compiled
 def draw(
     uniforms, target, rows, labels, ratios,
     cats, base, start, members, slots, slot_of, last, free, n_free, queue, ends, spots, weights, ratio, progress,
@@ -202,62 +251,21 @@ def draw(
     common, common_at, uses,
 ):  # fmt: skip
     """Like `curate.balance.kernel.draw`, with the best row that the definition allows; the uniforms only count."""
-    n_labels = cats.shape[1]
     for number in range(len(uniforms)):
-        worst = kernel.worst_label(ratio)
-        value = ratio[_u(worst)]
-        if value <= target:
-            return number, TARGET
-        if kernel.stalled(value, progress):
-            return number, STALL
-        category = kernel.rarest(worst, base, slots, slot_of, last, alive, queue, ends)
-        if category < 0 or ends[_u(worst), 0] > ends[_u(worst), 4]:
-            return number, CAP
-        level = slots[_u(slot_of[_u(category)]), COUNT]
-        above = slots[_u(spots[_u(long[0]), 3]), COUNT]
-        best, best_cost = np.int64(-1), np.inf
-        for combo in range(len(combo_size)):
-            if combo_size[_u(combo)] == 0:
-                continue
-            if worst != long[0]:
-                other = combo_cats[_u(combo), _u(worst)]
-                if other < 0 or slots[_u(slot_of[_u(other)]), COUNT] != level:
-                    continue
-            for turn in range(2):
-                if turn == 0:
-                    kind = _top(combo, slots, slot_of, left, kind_rows, kind_start, kind_next, long_cat, combo_start,
-                                combo_size, heap, heap_key)  # fmt: skip
-                elif worst == long[0]:
-                    break
-                else:
-                    kind = _free(combo, slots, slot_of, left, above, kind_rows, kind_start, kind_next, long_cat,
-                                 combo_start, common, common_at)  # fmt: skip
-                if kind < 0:
-                    break
-                category = np.int64(long_cat[_u(kind)])
-                if worst == long[0] and (category < 0 or slots[_u(slot_of[_u(category)]), COUNT] != level):
-                    break
-                # Each replica of the same rows is worth less: without this a few rows would serve for all.
-                cost = WORN * np.log2(1 + uses[_u(kind)] / (kind_start[_u(kind + 1)] - kind_start[_u(kind)]))
-                for label in range(n_labels):
-                    if label == worst:
-                        continue
-                    other = category if label == long[0] else np.int64(combo_cats[_u(combo), _u(label)])
-                    if other >= 0:
-                        cost += _cost(other, label, slots, slot_of, base, spots, weights, target)
-                if cost < best_cost:
-                    best, best_cost = kind, cost
+        why, worst, category = kernel.asks(target, base, slots, slot_of, last, alive, queue, ends, ratio, progress)
+        if why != GOING:
+            return number, why
+        best = _best(
+            worst, slots[_u(slot_of[_u(category)]), COUNT], target, base, slots, slot_of, spots, weights, left, long,
+            kind_rows, kind_start, kind_next, long_cat, combo_cats, combo_start, combo_size, heap, heap_key, common,
+            common_at, uses,
+        )  # fmt: skip
         at = kind_next[_u(best)]
         row = np.int64(kind_rows[_u(at)])
         kind_next[_u(best)] = at + 1 if at + 1 < kind_start[_u(best + 1)] else kind_start[_u(best)]
         uses[_u(best)] += 1
-        rows[_u(number)] = row
-        labels[_u(number)] = worst
-        ratios[_u(number)] = value
-        for label in range(n_labels):
-            category = np.int64(cats[_u(row), _u(label)])
-            if category >= 0:
-                kernel.raise_count(category, label, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
+        rows[_u(number)], labels[_u(number)], ratios[_u(number)] = row, worst, ratio[_u(worst)]
+        kernel.add(row, cats, base, slots, slot_of, last, free, n_free, spots, weights, ratio)
         if len(left):
             kernel.spend(row, cats, alive, left, groups, group_left, group_start, group_rows, places, tree, tree_base)
     return len(uniforms), GOING

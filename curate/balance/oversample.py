@@ -13,17 +13,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.balance.bound import bounds
-from curate.balance.draw import (
-    DEFAULT_BUDGET,
-    UNEVEN,
-    Choice,
-    Quantile,
-    draw_replicas,
-    ended_early,
-    still_uneven,
-)  # fmt: skip
-from curate.balance.pool import check_labels, dense_codes, empty_cells, label_column, split_rows
+from curate.balance.announced import announced_draws
+from curate.balance.draw import DEFAULT_BUDGET, Choice, Quantile
+from curate.balance.pool import chosen_cells, chosen_labels, dense_codes, empty_cells, label_codes, split_rows
 from curate.balance.replicas import replica_decisions
 from curate.balance.state import Cap
 from curate.core import columns as col
@@ -63,33 +55,24 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     nothing can be balanced, and where the deciles of a label are level but its categories are far apart or a cell is
     empty.
     """
-    labels = params.labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
-    check_labels(manifest, labels)
+    labels = chosen_labels(manifest, params.labels)
     in_split = split_rows(manifest, params.split)
     rows = np.flatnonzero(in_split & manifest.originals())
     stale = in_split & ~manifest.originals()
-    codes = np.empty((len(rows), len(labels)), dtype=np.int32)
-    for place, label in enumerate(labels):
-        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
-        if len(rows) and codes[:, place].max() < 0:
+    codes = label_codes(manifest, labels, rows)
+    for label, column in zip(labels, codes.T, strict=True):
+        if len(rows) and column.max() < 0:
             warnings.warn(f"the label {label!r} has no value among the images: it takes no part", stacklevel=2)
     if not len(rows) and len(manifest):
         warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=2)
     seed = int(rng.bit_generator.jumped().random_raw()) if len(rows) else 0  # without a draw from the stream
     budget = params.budget or DEFAULT_BUDGET * len(rows)
-    caps, per_image = _caps(manifest, rows, params), params.max_replicas_per_image
-    bound = bounds(codes, labels, params.target, budget=budget, max_per_image=per_image, caps=caps,
-                   quantile=params.quantile)  # fmt: skip
-    if bound.unreachable:
-        warnings.warn(f"the target IDR of {params.target:g} can't be reached: {bound.unreachable}", stacklevel=2)
-    draws = draw_replicas(codes, params.target, budget, rng, per_image, caps=caps, choice=params.choice,
-                          quantile=params.quantile, stall=params.stall)  # fmt: skip
-    early = ended_early(draws, labels, params.target, budget, bound)
-    said = [early] if early else []
-    said += still_uneven(draws, labels, params.target, UNEVEN)
-    said += [f"{label}: no image is in {listed}" for label, listed in empty_cells(manifest, labels, rows).items()]
-    for sentence in said:
-        warnings.warn(sentence, stacklevel=2)
+    _, draws = announced_draws(
+        codes, labels, params.target, budget, rng, params.max_replicas_per_image, caps=caps_of(manifest, rows, params),
+        choice=params.choice, quantile=params.quantile, stall=params.stall,
+    )  # fmt: skip
+    for label, listed in empty_cells(manifest, labels, rows).items():
+        warnings.warn(f"{label}: no image is in {listed}", stacklevel=2)
     order = np.argsort(draws.rows, kind="stable")
     reasons = pd.Categorical.from_codes(
         draws.labels[order].astype(np.int16), categories=pd.Index([f"rare_{label}" for label in labels], dtype="str")
@@ -100,14 +83,12 @@ def oversample(manifest: Manifest, features: Features, params: OversampleParams,
     return made.with_evidence(draws.history.assign(label=names))
 
 
-def _caps(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> list[Cap]:
+def caps_of(manifest: Manifest, rows: np.ndarray, params: OversampleParams) -> list[Cap]:
+    """The caps on identities and cells that the parameters ask for, over these rows."""
     caps = []
     if params.max_replicas_per_identity is not None:
         caps.append(Cap(dense_codes(manifest.codes(col.IDENTITY)[rows]), params.max_replicas_per_identity))
-    cell = params.cell
-    if cell is None:
-        cell = tuple(name for name in manifest.labels if manifest.levels[name] == "identity")
-    check_labels(manifest, cell)
+    cell = chosen_cells(manifest, params.cell)
     if params.max_replicas_per_cell is not None:
         caps.append(Cap(dense_codes(cells(manifest, cell).codes[rows]), params.max_replicas_per_cell))
     return caps

@@ -40,6 +40,29 @@ def check_labels(manifest: Manifest, labels: tuple[str, ...]) -> None:
         raise InputError("a label is named twice", value=list(labels))
 
 
+def chosen_labels(manifest: Manifest, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The labels to balance, checked; default: the identity, then each label."""
+    chosen = labels or (col.IDENTITY, *(name for name in manifest.labels if name != col.IDENTITY))
+    check_labels(manifest, chosen)
+    return chosen
+
+
+def chosen_cells(manifest: Manifest, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The labels whose intersection makes the cells, checked; default: those of the person."""
+    if labels is None:
+        labels = tuple(name for name in manifest.labels if name != col.IDENTITY and manifest.levels[name] == "identity")
+    check_labels(manifest, labels)
+    return labels
+
+
+def label_codes(manifest: Manifest, labels: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+    """The dense codes `(len(rows), L)` int32 of some rows, one column for each label, -1 missing."""
+    codes = np.empty((len(rows), len(labels)), dtype=np.int32)
+    for place, label in enumerate(labels):
+        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
+    return codes
+
+
 def parts_of(manifest: Manifest, name: str) -> tuple[str, ...]:
     """The labels that a label's name stands for: itself, or the parts of a joint one. Raises InputError if unknown."""
     allowed = (col.IDENTITY, *manifest.labels)

@@ -1,9 +1,10 @@
-"""The steps `resample` and `resample_by_vectors`: any rival method, with the limits it obeys, as decisions."""
+"""The step `resample`: any rival method, with the limits it obeys, as decisions."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,18 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.balance.draw import DEFAULT_BUDGET
-from curate.balance.pool import check_labels, dense_codes, label_column, split_rows
+from curate.balance.exemplars import BY_VECTORS
+from curate.balance.pool import chosen_cells, chosen_labels, dense_codes, label_codes, split_rows
 from curate.balance.replicas import replica_decisions
-from curate.balance.rivals import BY_LABELS, BY_VECTORS, Limits, Pool
+from curate.balance.rivals import BY_LABELS, Limits, Method, Pool
 from curate.core import columns as col
 from curate.core.decisions import Decisions
 from curate.core.groups import cells
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, StrictParams, step
+
+#: Every rival, by name.
+METHODS: dict[str, Method] = BY_LABELS | BY_VECTORS
 
 
 class LimitParams(StrictParams):
@@ -36,46 +41,43 @@ class LimitParams(StrictParams):
 class ResampleParams(LimitParams):
     """Which method, and its limits."""
 
-    method: Literal["random_over", "random_under", "ml_ros", "lp_ros", "ml_rus", "cap", "wider", "quota"] = "wider"
+    method: Literal[
+        "random_over", "random_under", "ml_ros", "lp_ros", "ml_rus", "cap", "wider", "quota", "herding", "k_center"
+    ] = "wider"
 
 
-class VectorResampleParams(LimitParams):
-    """Which method that looks at vectors, and its limits."""
+def needs_of_methods(methods: Iterable[str]) -> tuple[str, ...]:
+    """What a step needs that applies these methods."""
+    return ("embedding",) if BY_VECTORS.keys() & set(methods) else ()
 
-    method: Literal["herding", "k_center"] = "herding"
 
-
-@step("resample", needs=())
+@step("resample", needs=lambda params: needs_of_methods([params.method]), version=2)
 def resample(manifest: Manifest, features: Features, params: ResampleParams, rng: np.random.Generator) -> Decisions:
     """Balance by a rival of the oversampling: leave images out, or add replicas of them, as one method decides.
 
     Images left out are dropped with the method as the reason. Replicas of the split that this seed draws again stay,
     the others are dropped. Raises InputError for an unknown label or split, or a quota that a cell can't fill.
     """
-    return _decide(manifest, params, rng, None)
-
-
-@step("resample_by_vectors", needs=("embedding",))
-def resample_by_vectors(
-    manifest: Manifest, features: Features, params: VectorResampleParams, rng: np.random.Generator
-) -> Decisions:
-    """Keep of each identity the images whose vectors stand for all of its images, and leave the others out."""
-    return _decide(manifest, params, rng, features["embedding"])
+    vectors = features["embedding"] if needs_of_methods([params.method]) else None
+    rows, pool = make_pool(manifest, params, vectors)
+    if not len(rows):
+        if len(manifest):
+            warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=2)
+        return Decisions.empty()
+    seed = int(rng.bit_generator.jumped().random_raw())  # without a draw from the stream
+    times = METHODS[params.method](pool, limits_of(params, len(rows)), rng)
+    gone = Decisions.of(manifest.ids.take(pa.array(rows[times == 0])), col.DROP, params.method)
+    stale = split_rows(manifest, params.split) & ~manifest.originals()
+    parents = np.repeat(rows, np.maximum(times - 1, 0))
+    reason = pd.Categorical.from_codes(np.zeros(len(parents), dtype=np.int8), pd.Index([params.method], dtype="str"))
+    return Decisions.concat([gone, replica_decisions(manifest, parents, reason, seed, stale)])
 
 
 def make_pool(manifest: Manifest, params: LimitParams, vectors: np.ndarray | None) -> tuple[np.ndarray, Pool]:
     """The rows `(N,)` of the originals of the split, and what a method sees of them."""
-    others = tuple(name for name in manifest.labels if name != col.IDENTITY)
-    labels = params.labels or (col.IDENTITY, *others)
-    crossed = params.cells
-    if crossed is None:
-        crossed = tuple(name for name in others if manifest.levels[name] == "identity")
-    check_labels(manifest, labels)
-    check_labels(manifest, crossed)
+    labels, crossed = chosen_labels(manifest, params.labels), chosen_cells(manifest, params.cells)
     rows = np.flatnonzero(split_rows(manifest, params.split) & manifest.originals())
-    codes = np.empty((len(rows), len(labels)), dtype=np.int32)
-    for place, label in enumerate(labels):
-        codes[:, place] = dense_codes(label_column(manifest, label).codes[rows])
+    codes = label_codes(manifest, labels, rows)
     identity = dense_codes(manifest.codes(col.IDENTITY)[rows])
     whole = cells(manifest, crossed)
     here = whole.codes.astype(np.int64)[rows]
@@ -86,18 +88,3 @@ def make_pool(manifest: Manifest, params: LimitParams, vectors: np.ndarray | Non
 def limits_of(params: LimitParams, rows: int) -> Limits:
     """The limits for so many rows."""
     return Limits(params.budget or DEFAULT_BUDGET * rows, params.keep, params.images, params.identities)
-
-
-def _decide(manifest: Manifest, params: Any, rng: np.random.Generator, vectors: np.ndarray | None) -> Decisions:
-    rows, pool = make_pool(manifest, params, vectors)
-    if not len(rows):
-        if len(manifest):
-            warnings.warn(f"no image is in the split {params.split!r}: nothing to balance", stacklevel=3)
-        return Decisions.empty()
-    seed = int(rng.bit_generator.jumped().random_raw())  # without a draw from the stream
-    times = (BY_LABELS | BY_VECTORS)[params.method](pool, limits_of(params, len(rows)), rng)
-    gone = Decisions.of(manifest.ids.take(pa.array(rows[times == 0])), col.DROP, params.method)
-    stale = split_rows(manifest, params.split) & ~manifest.originals()
-    parents = np.repeat(rows, np.maximum(times - 1, 0))
-    reason = pd.Categorical.from_codes(np.zeros(len(parents), dtype=np.int8), pd.Index([params.method], dtype="str"))
-    return Decisions.concat([gone, replica_decisions(manifest, parents, reason, seed, stale)])

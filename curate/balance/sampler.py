@@ -12,16 +12,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
-from curate.balance.bound import bounds
-from curate.balance.draw import (
-    DEFAULT_BUDGET,
-    UNEVEN,
-    Choice,
-    Quantile,
-    draw_replicas,
-    ended_early,
-    still_uneven,
-)  # fmt: skip
+from curate.balance.announced import announced_draws
+from curate.balance.draw import DEFAULT_BUDGET, Choice, Quantile
 from curate.balance.pool import dense_codes, joint_codes
 from curate.balance.state import Cap
 from curate.core.errors import InputError, nearest
@@ -118,20 +110,13 @@ class IDROversampler(BaseEstimator):
         codes, names = self._codes(table)
         caps = self._caps(table, codes)
         budget = DEFAULT_BUDGET * len(table) if self.budget is None else int(self.budget)
-        self.bound_ = bounds(codes, names, float(self.target), budget=budget, max_per_image=self.max_per_image,
-                             caps=caps, quantile=self.quantile)  # fmt: skip
-        if self.bound_.unreachable:
-            warnings.warn(
-                f"the target IDR of {self.target:g} can't be reached: {self.bound_.unreachable}", stacklevel=2
-            )
         rng = self.random_state
         if not isinstance(rng, np.random.Generator):
             rng = np.random.Generator(np.random.PCG64(rng))
-        draws = draw_replicas(codes, float(self.target), budget, rng, self.max_per_image, caps=caps, choice=self.choice,
-                              quantile=self.quantile, stall=self.stall)  # fmt: skip
-        early = ended_early(draws, names, self.target, budget, self.bound_)
-        for sentence in ([early] if early else []) + still_uneven(draws, names, self.target, UNEVEN):
-            warnings.warn(sentence, stacklevel=2)
+        self.bound_, draws = announced_draws(
+            codes, names, float(self.target), budget, rng, self.max_per_image, caps=caps, choice=self.choice,
+            quantile=self.quantile, stall=self.stall,
+        )  # fmt: skip
         self.sample_indices_ = np.concatenate([np.arange(len(table), dtype=np.int64), draws.rows])
         self.history_ = draws.history.assign(label=np.array(names, dtype=object)[draws.history["label"]])
         self.ended_ = draws.ended

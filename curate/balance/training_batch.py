@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from curate.balance.pool import check_labels, split_rows
+from curate.balance.pool import chosen_cells, split_rows
 from curate.balance.samplers import BalancedSampler, IdentityBatchSampler
 from curate.core import columns as col
 from curate.core.errors import InputError
@@ -42,11 +42,7 @@ def training_batch(
     image_id, parent_id, identity, cell, augment_seed), `training/cells` (cell, stage, images).
     Raises InputError for an unknown label or split, or a cell with too few identities for `identities`.
     """
-    crossed = params.cells
-    if crossed is None:
-        crossed = tuple(name for name in manifest.labels
-                        if name != col.IDENTITY and manifest.levels[name] == "identity")  # fmt: skip
-    check_labels(manifest, crossed)
+    crossed = chosen_cells(manifest, params.cells)
     if params.augment is not None:
         from curate.balance.augment import read_pipeline
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from curate.cli.shared import (
     names,
     print_result,
     print_table,
+    visible,
 )
 
 
@@ -30,13 +31,15 @@ from curate.cli.shared import (
 def imbalance(
     source: SourceName,
     labels: Labels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the measures of each label as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measures as JSON.")] = False,
     out: Annotated[Path, typer.Option("--out", help="The run folder.")] = Path("runs/imbalance"),
     overrides: Overrides = [],  # noqa: B006
     workers: Workers = CORES,
     cache: Cache = None,
 ) -> None:
     """Measure how unevenly images spread over identities, labels and cells; the same command resumes."""
+    import json
+
     from curate.core.files import read_table
     from curate.recipe.execute import LocalExecutor
     from curate.recipe.verbs import run_imbalance
@@ -46,7 +49,9 @@ def imbalance(
             source, out, executor=executor, labels=names(labels), overrides=overrides, cache=cache
         )  # fmt: skip
     if as_json:
-        print(read_table(out / "imbalance" / "labels.parquet").to_json(orient="records", indent=2))
+        tables = {name: read_table(out / "imbalance" / f"{name}.parquet") for name in ("labels", "categories", "cells")}
+        print(json.dumps({name: json.loads(table.to_json(orient="records", double_precision=15))
+                          for name, table in tables.items()}, indent=2, ensure_ascii=False))  # fmt: skip
     else:
         print_result(result)
 
@@ -77,11 +82,17 @@ def balance(
     from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_balance
 
+    def say(done: Any) -> None:
+        bars.step(done)
+        if done.summary["name"] == "reach":  # what stands in the way is said before the replicas are drawn
+            for note in done.summary["notes"]:
+                console.print(f"note: {visible(note)}", markup=False, highlight=False)
+
     limits = {"labels": names(labels), "budget": budget, "keep": keep, "images": images, "identities": identities}
     with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
         result = run_balance(
             source, out, executor=executor, method=method, limits=limits, target=target, seed=seed, compare=compare,
-            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=bars.step,
+            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=say,
             progress=bars.update,
         )  # fmt: skip
     if compare:

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import io
-import os
-import stat
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from curate.core.errors import InputError
-from curate.core.files import is_encoded, locate, path_problem
+from curate.images.files import read_bytes
+from curate.images.reasons import CORRUPT, EMPTY_FILE, FINE, NOT_AN_IMAGE, REASONS, TOO_LARGE, TRUNCATED
 
-#: Why an image has no pixels. The place in this tuple is what the feature `decoded` stores: append, never reorder.
-REASONS = (
-    "fine",
-    "no_path",  # the manifest's row names no file
-    "missing",  # there is no such file
-    "outside_root",  # the path, or a link on the way, leaves the manifest's root
-    "not_a_file",  # a folder, a pipe, a device
-    "not_readable",  # the system refuses to read it: permissions, a failing disk, a circle of links
-    "empty_file",
-    "too_large",  # more than MAX_PIXELS by its header, or more than MAX_BYTES
-    "not_an_image",  # no known image format, whatever the file's name says
-    "truncated",  # the header is good, the end is missing
-    "corrupt",  # the header is good, the rest can't be decoded
-)
-FINE, NO_PATH, MISSING, OUTSIDE_ROOT, NOT_A_FILE, NOT_READABLE, EMPTY_FILE = range(7)
-TOO_LARGE, NOT_AN_IMAGE, TRUNCATED, CORRUPT = range(7, len(REASONS))
+__all__ = ["REASONS", "Decoded", "Views", "decode", "look", "read_bytes"]
 
 #: Width times height; more is refused by the header alone, before a pixel is decoded.
 MAX_PIXELS = 100_000_000
-#: Size of a file in bytes; more is refused without reading it.
-MAX_BYTES = 1 << 30
 #: Smaller side of a JPEG from which on `small` is decoded at half size: the half still covers the hashes' square.
 SMALL_FROM = 64
 #: What Pillow may open. Formats that run other programs (EPS) or decode nothing of use here are left out.
@@ -55,64 +34,6 @@ class Decoded(NamedTuple):
 
     reason: int
     pixels: np.ndarray | None = None
-
-
-def read_bytes(root: Path | str, path: str | None) -> tuple[int, bytes]:
-    """The bytes of a manifest path below `root`: (0, bytes), or (index into REASONS, b"").
-
-    Links are followed only where they stay below the root. Never raises for a bad file.
-    """
-    if not path:
-        return NO_PATH, b""
-    if path_problem(path):
-        return OUTSIDE_ROOT, b""
-    try:
-        handle = _open_beneath(os.fspath(root), path)
-    except InputError:
-        return OUTSIDE_ROOT, b""
-    except (FileNotFoundError, NotADirectoryError):
-        return MISSING, b""
-    except (OSError, ValueError):
-        return NOT_READABLE, b""
-    try:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            return NOT_A_FILE, b""
-        if facts.st_size > MAX_BYTES:
-            return TOO_LARGE, b""
-        data = os.read(handle, facts.st_size)
-        while len(data) < facts.st_size and (more := os.read(handle, facts.st_size - len(data))):
-            data += more
-    except OSError:
-        return NOT_READABLE, b""
-    finally:
-        os.close(handle)
-    return (FINE, data) if data else (EMPTY_FILE, b"")
-
-
-def _open_beneath(root: str, path: str) -> int:
-    """A file handle for `path` below `root`.
-
-    The common case opens one part after the other and follows no link, which costs a tenth of resolving the path;
-    links and percent-encoded names go through `locate`.
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    folder = os.open(root, os.O_PATH | os.O_CLOEXEC)
-    try:
-        if is_encoded(path):
-            raise OSError(errno.ENOENT, "the name is to be decoded first")
-        parts = path.split("/")
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(parts[-1], flags | os.O_NOFOLLOW, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT):
-            raise
-    finally:
-        os.close(folder)
-    return os.open(locate(root, path), flags)
 
 
 def decode(data: bytes) -> Decoded:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError
-from curate.core.files import json_digest, locate, read_table
+from curate.core.files import json_digest, read_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor
 from curate.core.vectors import load_vectors, unit
@@ -307,12 +307,13 @@ class FeatureStore:
     def _stats(self) -> np.ndarray:
         """A key of (path, size, modification time) for each image of the source, zero where it is missing."""
         if self._stat_keys is None:
+            from curate.images.files import stat_path
+
             root = os.path.realpath(self._source.root)
             self._stat_keys = np.zeros((len(self._own), 2), dtype=np.uint64)
             for row, path in enumerate(self._own.frame[col.PATH]):
                 with contextlib.suppress(OSError, InputError, TypeError):
-                    plain = os.path.join(root, path)
-                    found = os.stat(plain if os.path.exists(plain) else locate(root, path))
+                    found = stat_path(root, path)
                     text = f"{path}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape")
                     digest = hashlib.blake2b(text, digest_size=16).digest()
                     self._stat_keys[row] = np.frombuffer(digest, dtype=np.uint64)

@@ -14,6 +14,7 @@ BUILTIN = (
     "curate.balance.compare",
     "curate.balance.imbalance",
     "curate.balance.oversample",
+    "curate.balance.reach",
     "curate.balance.resample",
     "curate.balance.training_batch",
     "curate.balance.weights",

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from curate.core.errors import InputError
 from curate.core.files import locate
+from curate.images.containers import split_path
+from curate.images.files import read_bytes
+from curate.images.reasons import REASONS
 
 SIDE = 112  # pixels of the longer side: twice what the page shows, for fine screens
 MAX_PIXELS = 50_000_000  # a larger picture is not opened for a thumbnail
@@ -37,8 +40,13 @@ def thumbnail(root: Path | None, path: str | None, *, side: int = SIDE) -> tuple
         return None, "the source has no pixels"
     if not path:
         return None, "no file"
-    if "#" in path and not (Path(root) / path).exists():
-        return None, "inside a container"
+    if split_path(path) is not None:
+        reason, data = read_bytes(root, path)
+        if reason:
+            return None, REASONS[reason].replace("_", " ")
+        if len(data) > MAX_BYTES:
+            return None, "file too large to show"
+        return _shown(io.BytesIO(data), side)
     try:
         file = locate(root, path)
         if not file.is_file():
@@ -46,18 +54,25 @@ def thumbnail(root: Path | None, path: str | None, *, side: int = SIDE) -> tuple
         size = file.stat().st_size
         if not 0 < size <= MAX_BYTES:
             return None, "empty file" if size == 0 else "file too large to show"
-        return _encode(file, side)
+        return _shown(file, side)
     except InputError:
         return None, "outside the source's folder"
     except FileNotFoundError:
         return None, "no such file"
+    except OSError:
+        return None, "not readable"
+
+
+def _shown(file: Path | io.BytesIO, side: int) -> tuple[str | None, str | None]:
+    try:
+        return _encode(file, side)
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         return None, "too large to show" if type(
             error
         ).__name__ == "DecompressionBombError" else "not a readable picture"
 
 
-def _encode(file: Path, side: int) -> tuple[str | None, str | None]:
+def _encode(file: Path | io.BytesIO, side: int) -> tuple[str | None, str | None]:
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():

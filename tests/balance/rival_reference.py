@@ -135,3 +135,65 @@ def slow_k_center(vectors, rows, images):
         away = [min(np.linalg.norm(vectors[row] - vectors[other]) for other in taken) for row in rest]
         taken.append(rest[int(np.argmax(away))])
     return set(taken)
+
+
+def slow_random_over(codes, budget, rng):
+    """Replicas one by one to the smallest labelset, as many as keep whole levels; which: imbalanced-learn's draws."""
+    times = [1] * len(codes)
+    bags = labelset_rows(codes)
+    sizes = [len(bag) for bag in bags]
+    level = 0
+    while sizes and level < max(sizes) and sum(max(level + 1 - size, 0) for size in sizes) <= budget:
+        level += 1
+    if len(bags) < 2 or min(sizes) >= level:
+        return times
+    drawn = np.random.RandomState(int(rng.integers(2**31 - 1)))
+    for bag in bags:
+        for place in drawn.randint(0, len(bag), size=level - len(bag)) if len(bag) < level else ():
+            times[bag[place]] += 1
+    return times
+
+
+def slow_random_under(codes, keep, rng):
+    times = [1] * len(codes)
+    bags = labelset_rows(codes)
+    sizes = [len(bag) for bag in bags]
+    level = max(sizes, default=1)
+    while level > 1 and sum(min(level, size) for size in sizes) > int(keep * len(codes)):
+        level -= 1
+    if len(bags) < 2 or max(sizes) <= level:
+        return times
+    drawn = np.random.RandomState(int(rng.integers(2**31 - 1)))
+    for bag in bags:
+        if len(bag) > level:
+            stay = set(drawn.choice(len(bag), size=level, replace=False).tolist())
+            for place, row in enumerate(bag):
+                times[row] = int(place in stay)
+    return times
+
+
+def slow_quota(identity, cell, images, identities, rng):
+    """The rows that stay; None where a cell has too few identities."""
+    known = [row for row in range(len(identity)) if identity[row] >= 0 and cell[row] >= 0]
+    if not known:
+        return [0] * len(identity)
+    home = {}
+    for who in sorted({int(identity[row]) for row in known}):
+        where = [int(cell[row]) for row in known if identity[row] == who]
+        best = max(sorted(set(where)), key=where.count)
+        if where.count(best) >= images:
+            home[who] = best
+    cells = range(int(max(cell)) + 1)
+    have = {name: [who for who in home if home[who] == name] for name in cells}
+    wanted = min(map(len, have.values())) if identities is None else identities
+    if any(len(there) < max(wanted, 1) for there in have.values()):
+        return None
+    key = dict(zip(home, rng.random(len(home)), strict=True))
+    chosen = {who for there in have.values() for who in sorted(there, key=key.get)[:wanted]}
+    inside = [row for row in known if int(identity[row]) in chosen and home[int(identity[row])] == cell[row]]
+    key = dict(zip(inside, rng.random(len(inside)), strict=True))
+    times = [0] * len(identity)
+    for who in chosen:
+        for row in sorted((row for row in inside if identity[row] == who), key=key.get)[:images]:
+            times[row] = 1
+    return times

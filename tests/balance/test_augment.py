@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -25,6 +26,10 @@ from curate.core.shapes import Features, SerialExecutor, step_rng
 from curate.images.decode import decode, read_bytes
 from curate.recipe.check import check_step
 from curate.recipe.execute import LocalExecutor
+
+_spec = importlib.util.spec_from_file_location("containers", Path(__file__).parents[1] / "images" / "containers.py")
+containers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(containers)
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +221,31 @@ def test_the_batch_before_and_after(faces: Manifest):
     bare = Manifest.from_frame(faces.frame.drop(columns=["weight"]), root=faces.root, levels=faces.levels)
     with pytest.raises(InputError, match="no image has a weight"):
         training_batch(bare, Features(), TrainingBatchParams(draw="weights"), step_rng(0, "t"))
+
+
+@pytest.mark.parametrize("kind", ["rec", "tar"])
+def test_samples_from_a_container_are_those_from_files(faces: Manifest, tmp_path: Path, kind: str):
+    own = faces.frame[faces.originals()]
+    data = {path: (Path(faces.root) / path).read_bytes() for path in own["path"]}
+    if kind == "rec":
+        offsets = containers.write_rec(tmp_path / "faces.rec", list(data.values()))
+        places = {path: f"faces.rec#{offset}" for path, offset in zip(data, offsets, strict=True)}
+    else:
+        containers.write_tar(tmp_path / "faces.tar", data)
+        places = {path: f"faces.tar#{path}" for path in data}
+    packed = Manifest.from_frame(faces.frame.assign(path=faces.frame["path"].map(places)), root=tmp_path,
+                                 levels=faces.levels)  # fmt: skip
+    here, there = (ManifestDataset(table, augment="light", size=48, split=None) for table in (faces, packed))
+    one = [here[row] for row in range(len(here))]
+    loader = torch.utils.data.DataLoader(there, batch_size=8, num_workers=2)
+    for batch, start in zip(loader, range(0, len(here), 8), strict=True):
+        for row in range(len(batch.identity)):
+            sample = one[start + row]
+            assert torch.equal(batch.image[row], sample.image)
+            assert (batch.identity[row], batch.weight[row]) == (sample.identity, sample.weight)
+            assert torch.equal(batch.labels[row], sample.labels)
+    assert {there[row].identity for row in range(len(there))} >= {-1}  # the broken file is one here too
+    files = [materialise(table, tmp_path / name, "light", size=32, format="png").manifest
+             for name, table in (("a", faces), ("b", packed))]  # fmt: skip
+    for path in files[0].frame["path"]:
+        assert (tmp_path / "a/images" / path).read_bytes() == (tmp_path / "b/images" / path).read_bytes()

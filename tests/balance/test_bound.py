@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.balance.bound import bounds
+from curate.balance.bound import _one_label, bounds
 from curate.balance.draw import draw_replicas
 from curate.balance.pool import dense_codes
 from curate.balance.state import Cap
@@ -58,6 +58,18 @@ def test_no_replicas_at_all_beat_the_bounds(seed, n, target):
         if all(ratio <= target for ratio in ratios):
             assert bound.unreachable is None
             assert bound.replicas <= sum(uses)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=7), st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]),
+       st.sampled_from(["linear", "hazen", "lower", "higher", "weibull"]))  # fmt: skip
+def test_the_bound_of_one_label_is_what_raising_the_rarest_costs(counts, target, quantile):
+    # Every way to raise categories, D9 held where it is: none that brings D1 up is cheaper than the bound.
+    counts = np.sort(counts)
+    wanted = np.quantile(counts, 0.9, method=quantile) / target
+    fewest = min(sum(raised) - counts.sum() for raised in itertools.product(*(range(c, 7) for c in counts))
+                 if np.quantile(raised, 0.1, method=quantile) >= wanted * (1 - 1e-9))  # fmt: skip
+    assert _one_label(counts, float(wanted), quantile) == fewest
 
 
 def test_the_bound_of_one_label_is_reached_where_all_are_alike():

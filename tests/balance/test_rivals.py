@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.balance.compare import RivalParams, rivals
+from curate.balance.exemplars import BY_VECTORS
 from curate.balance.pool import dense_codes
-from curate.balance.resample import ResampleParams, VectorResampleParams, resample, resample_by_vectors
-from curate.balance.rivals import BY_LABELS, BY_VECTORS, Limits, Pool, labelsets, places
+from curate.balance.resample import METHODS, ResampleParams, resample
+from curate.balance.rivals import BY_LABELS, Limits, Pool, labelsets, places
 from curate.core.decisions import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
@@ -51,7 +54,7 @@ def pools(draw) -> Pool:
 @given(pools(), st.integers(1, 80), st.sampled_from([0.2, 0.5, 0.9]), st.integers(1, 6), st.integers(0, 99))
 def test_each_rival_agrees_with_its_slow_twin(pool: Pool, budget: int, keep: float, images: int, seed: int):
     limits = Limits(budget, keep, images)
-    fast = {name: (BY_LABELS | BY_VECTORS)[name](pool, limits, rng(seed)).tolist()
+    fast = {name: METHODS[name](pool, limits, rng(seed)).tolist()
             for name in ("ml_ros", "ml_rus", "lp_ros", "cap", "wider", "herding", "k_center")}  # fmt: skip
     assert fast["ml_ros"] == slow.slow_ml_ros(pool.codes, budget, rng(seed))
     assert fast["ml_rus"] == slow.slow_ml_rus(pool.codes, keep, rng(seed)).tolist()
@@ -84,6 +87,59 @@ def test_random_sampling_levels_the_labelsets(pool: Pool, budget: int, keep: flo
     unlabelled = (pool.codes < 0).any(axis=1)
     assert (over[unlabelled] == 1).all()
     assert (under[unlabelled] == 1).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(pools(), st.integers(1, 80), st.sampled_from([0.3, 0.8]), st.integers(0, 99))
+def test_the_draws_of_random_sampling_are_those_of_its_slow_twin(pool: Pool, budget: int, keep: float, seed: int):
+    limits = Limits(budget, keep)
+    assert METHODS["random_over"](pool, limits, rng(seed)).tolist() == slow.slow_random_over(
+        pool.codes, budget, rng(seed)
+    )
+    assert METHODS["random_under"](pool, limits, rng(seed)).tolist() == slow.slow_random_under(
+        pool.codes, keep, rng(seed)
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(pools(), st.integers(1, 4), st.sampled_from([None, 1, 2]), st.integers(0, 99))
+def test_quota_agrees_with_its_slow_twin(pool: Pool, images: int, identities: int | None, seed: int):
+    limits = Limits(1, images=images, identities=identities)
+    wanted = slow.slow_quota(pool.identity, pool.cell, images, identities, rng(seed))
+    if wanted is None:
+        with pytest.raises(InputError, match="has . identities with|has .. identities with"):
+            METHODS["quota"](pool, limits, rng(seed))
+    else:
+        assert METHODS["quota"](pool, limits, rng(seed)).tolist() == wanted
+
+
+def test_random_sampling_keeps_the_conventions_of_imbalanced_learn():
+    """Its own test cases: the strategies that name every category are what no limit, or the fewest rows, gives."""
+    folder = os.environ.get("CURATE_REAL_DATA")
+    if not folder:
+        pytest.skip("CURATE_REAL_DATA is not set")
+    targets = {"multi": {1: 50, 2: 100, 3: 25}, "binary": {1: 25, 0: 100}}
+    cases = json.loads((Path(folder) / "testvectors-imblearn" / "sampling_strategy_cases.json").read_text())["cases"]
+    of_ours = {("auto", "over"), ("all", "over"), ("not majority", "over"), (0.5, "over"), ("auto", "under"),
+               ("all", "under"), ("not minority", "under"), (0.5, "under")}  # fmt: skip
+    tried = 0
+    for strategy, kind, expected, target in cases:
+        if isinstance(strategy, dict) or (strategy, kind) not in of_ours:
+            continue  # the others leave a rare, or a frequent, category as it is: no rival of ours does
+        counts = targets[target]
+        column = np.repeat(np.arange(len(counts)), [counts[name] for name in sorted(counts)])
+        pool = Pool(column.astype(np.int32)[:, None], column, column)
+        if kind == "over":
+            times = METHODS["random_over"](pool, Limits(sum(expected.values())), rng())
+            made = np.bincount(column, weights=times) - np.bincount(column)
+        else:
+            keep = sum({**{str(name): min(counts.values()) for name in counts}, **expected}.values()) / len(column)
+            times = METHODS["random_under"](pool, Limits(1, keep=keep), rng())
+            made = np.bincount(column, weights=times)
+        for name, number in zip(sorted(counts), made.tolist(), strict=True):
+            assert expected.get(str(name), number) == number, (strategy, kind, target)
+        tried += 1
+    assert tried == 8
 
 
 def test_labelsets_and_places():
@@ -141,9 +197,9 @@ def test_vectors_choose_within_each_identity():
     people = make({"f1": 6, "m1": 2})
     values = {"embedding": rng(1).normal(size=(8, 4)).astype(np.float32)}
     for method in BY_VECTORS:
-        params = VectorResampleParams(method=method, images=3)
-        check_step(resample_by_vectors, people, values, params)
-        left, _ = apply_decisions(people, resample_by_vectors(people, Features(values), params, step_rng(0, "x")))
+        params = ResampleParams(method=method, images=3)
+        check_step(resample, people, values, params)
+        left, _ = apply_decisions(people, resample(people, Features(values), params, step_rng(0, "x")))
         assert left.frame["identity"].value_counts().to_dict() == {"f1": 3, "m1": 2}
 
 

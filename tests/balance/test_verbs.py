@@ -42,9 +42,15 @@ def test_imbalance_prints_json_and_keeps_a_run_folder(table: Path, tmp_path: Pat
     words = ("imbalance", table, "--labels", "identity,gender,hat", "--out", out)
     done = curate(*words, "--json", cache=tmp_path)
     assert done.exit_code == 0, done.output + repr(done.exception)
-    rows = json.loads(done.stdout)
-    assert [row["label"] for row in rows] == ["identity", "gender", "hat"]
-    assert rows[0]["idr"] > 2
+    said = json.loads(done.stdout)
+    assert [row["label"] for row in said["labels"]] == ["identity", "gender", "hat"]
+    measures = {"categories", "images", "missing", "idr", "max_min", "mean_ir", "cvir", "scumble", "gini",
+                "normalised_entropy", "effective_number", "smallest", "smallest_images"}  # fmt: skip
+    assert measures <= said["labels"][0].keys()
+    assert said["labels"][0]["idr"] > 2
+    assert {"images", "identities", "irlbl", "scumble", "effective_size"} <= said["cells"][0].keys()
+    assert [row["category"] for row in said["categories"]] == ["f", "m", "no", "yes"]
+    assert all(row["irlbl"] >= 1 for row in said["categories"])
     assert (out / "plan.json").is_file()
     again = curate(*words, cache=tmp_path)
     assert "IDR identity" in again.stdout
@@ -60,7 +66,7 @@ def test_balance_writes_a_manifest_and_resumes(table: Path, tmp_path: Path):
     plan = json.loads((out / "plan.json").read_text())
     assert plan["seed"] == 3
     assert [step["name"] for step in plan["steps"] if step["name"] != "label_conflicts"] == [
-        "rivals", "oversample", "imbalance",
+        "rivals", "reach", "oversample", "imbalance",
     ]  # fmt: skip
     made = read_manifest(out / "manifest.parquet")
     assert (~made.originals()).sum() > 100
@@ -99,3 +105,66 @@ def test_a_run_with_pixels_shows_the_batch_and_becomes_files(tmp_path: Path):
     made = read_manifest(files / "manifest.parquet", root=files / "images")
     assert all((files / "images" / path).is_file() for path in made.frame["path"])
     assert f"{len(made):,} files written" in written.stdout
+
+
+def people(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_a_target_out_of_reach_is_said_before_the_replicas_are_drawn(tmp_path: Path):
+    # Two of the three values of b belong to one value of a: both can't be level.
+    kinds = np.repeat([0, 1, 2], [5, 5, 1])
+    frame = pd.DataFrame({"image_id": [f"i{n:02}" for n in range(11)], "identity": [f"p{n % 3}" for n in range(11)],
+                          "a": np.array(["x", "x", "y"])[kinds], "b": np.array(["k", "l", "m"])[kinds]})  # fmt: skip
+    done = curate("balance", people(tmp_path / "t.csv", frame), "--labels", "a,b", "--target", 1, "--out",
+                  tmp_path / "run", cache=tmp_path)  # fmt: skip
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    said = "The target IDR of 1 can't be reached: no replicas of these images bring the labels there: 'b' prevents it"
+    assert said in done.stdout
+    assert done.stdout.index(said) < done.stdout.index(" oversample ")
+    reach = pd.read_parquet(tmp_path / "run" / "balance" / "reach.parquet").set_index("label")
+    assert reach["out_of_reach"].to_dict() == {"a": "not proven", "b": "not proven", "all labels": "proven"}
+    assert reach.loc["a", "replicas_at_least"] == 9
+    capped = curate("balance", tmp_path / "t.csv", "--labels", "b", "--target", 1, "--out", tmp_path / "capped",
+                    "--set", "steps.oversample.max_replicas_per_image=1", cache=tmp_path)  # fmt: skip
+    assert "with these caps D1 of 'b' comes to" in capped.stdout[: capped.stdout.index(" oversample ")]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("--labels", "identity,gendre"), "the label 'gendre' has no column. Did you mean 'gender'?"),
+    (("--target", 0.5), r"'steps.oversample.target': Input should be greater than or equal to 1; found 0.5"),
+    (("--budget", 0), r"'steps.oversample.budget': Input should be greater than or equal to 1; found 0"),
+    (("--set", "steps.oversample.targt=2"), "targt"),
+    (("--method", "quota", "--labels", "identity,gender", "--images", 500), "identities with 500 images or more"),
+])  # fmt: skip
+def test_bad_input_is_an_error_that_says_what_to_do(table: Path, tmp_path: Path, words, said):
+    done = curate("balance", table, *words, "--out", tmp_path / "run", cache=tmp_path)
+    assert isinstance(done.exception, CurateError)
+    assert said in str(done.exception).replace("reach", "oversample")
+
+
+def test_labels_that_can_not_be_balanced_are_said(tmp_path: Path):
+    frame = pd.DataFrame({"image_id": [f"i{n}" for n in range(8)], "identity": list("aaabbbcd"), "one": "x",
+                          "none": [None] * 8})  # fmt: skip
+    done = curate("balance", people(tmp_path / "t.csv", frame), "--labels", "one,none", "--out", tmp_path / "run",
+                  cache=tmp_path)  # fmt: skip
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    assert "one: one category only (x); its IDR is 1 by definition" in done.stdout
+    assert "the label 'none' has no value among the images: it takes no part" in done.stdout
+    assert len(read_manifest(tmp_path / "run" / "manifest.parquet")) == 8
+
+
+def test_replicas_that_are_there_already_are_redrawn(table: Path, tmp_path: Path):
+    words = ("--labels", "identity,gender,hat", "--target", 1.5)
+    for name, source, seed in (
+        ("one", table, 1),
+        ("two", tmp_path / "one" / "manifest.parquet", 2),
+        ("other", table, 2),
+    ):
+        done = curate("balance", source, *words, "--seed", seed, "--out", tmp_path / name, cache=tmp_path)
+        assert done.exit_code == 0, done.output + repr(done.exception)
+    one, two, other = (read_manifest(tmp_path / name / "manifest.parquet") for name in ("one", "two", "other"))
+    assert two.originals().sum() == one.originals().sum() == 300
+    assert two.frame["augment_seed"].tolist() == other.frame["augment_seed"].tolist()
+    assert set(two.frame["parent_id"].dropna()) <= set(two.frame["image_id"][two.originals()])

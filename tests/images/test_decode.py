@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from curate.images import decode as module
+from curate.images import files, reasons
 from curate.images.decode import REASONS, decode, read_bytes
 
 
@@ -196,7 +197,7 @@ def test_reading_below_the_root(root, path, expected):
 
 
 def test_a_huge_file_is_not_read(root, monkeypatch):
-    monkeypatch.setattr(module, "MAX_BYTES", 5)
+    monkeypatch.setattr(files, "MAX_BYTES", 5)
     assert REASONS[read_bytes(root, "anna/1.jpg")[0]] == "too_large"
 
 
@@ -208,4 +209,4 @@ def test_reasons_keep_their_places():
     )  # fmt: skip
     names = ("FINE", "NO_PATH", "MISSING", "OUTSIDE_ROOT", "NOT_A_FILE", "NOT_READABLE", "EMPTY_FILE", "TOO_LARGE",
              "NOT_AN_IMAGE", "TRUNCATED", "CORRUPT")  # fmt: skip
-    assert tuple(REASONS[getattr(module, name)].upper() for name in names) == names
+    assert tuple(REASONS[getattr(reasons, name)].upper() for name in names) == names

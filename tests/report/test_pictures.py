@@ -61,7 +61,7 @@ def test_what_cannot_be_shown_has_a_reason(tmp_path: Path) -> None:
     expected = {
         "empty.jpg": "empty file", "text.jpg": "not a readable picture", "half.jpg": "not a readable picture",
         "link.jpg": "outside", "../secret.jpg": "outside", "/etc/passwd": "outside", "folder.jpg": "not a file",
-        "pipe.jpg": "not a file", "gone.jpg": "no such file", "a.rec#3": "inside a container", "": "no file",
+        "pipe.jpg": "not a file", "gone.jpg": "no such file", "a.rec#3": "missing", "": "no file",
         "bomb.png": "too large to show", "wide.png": "too large to show (60,000 x 1,000 pixels)",
     }  # fmt: skip
     for path, reason in expected.items():

@@ -48,23 +48,28 @@ def run_balance(
     vectors are among them where the source has pixels. more: as `run_recipe` takes it. Raises InputError for an
     unknown method.
     """
-    from curate.balance.compare import IDR, LOOKAHEAD
-    from curate.balance.rivals import BY_LABELS, BY_VECTORS
+    from curate.balance.compare import IDR, LOOKAHEAD, OURS
+    from curate.balance.resample import METHODS
 
     given = {key: value for key, value in (limits or {}).items() if value is not None}
     labels = given.get("labels")
     shared = {key: given[key] for key in ("labels", "budget") if key in given}
     if method in (IDR, LOOKAHEAD):
         choice = "lookahead" if method == LOOKAHEAD else None
-        balancing: StepWithParams = ("oversample", {**shared, "target": target, "choice": choice})
-    elif method in BY_LABELS | BY_VECTORS:
-        balancing = ("resample" if method in BY_LABELS else "resample_by_vectors", {**given, "method": method})
+        ours = {**shared, "target": target, "choice": choice}
+        # Before anything is replicated: what the target needs at least, and whether it is out of reach.
+        balancing: list[StepWithParams] = [("reach", ours), ("oversample", ours)]
+        own = "steps.oversample."
+        overrides = [*overrides, *(text.replace(own, "steps.reach.", 1) for text in overrides if text.startswith(own))]
+    elif method in METHODS:
+        balancing = [("resample", {**given, "method": method})]
     else:
-        raise InputError(f"no method {method!r}. {nearest(method, (IDR, LOOKAHEAD, *BY_LABELS, *BY_VECTORS))}")
+        raise InputError(f"no method {method!r}. {nearest(method, (IDR, LOOKAHEAD, *METHODS))}")
     pixels = getattr(recognise(source), "root", None) is not None or recognise(source).kind == "synthetic"
-    steps: list[StepWithParams] = [balancing, ("imbalance", {"labels": labels})]
+    steps: list[StepWithParams] = [*balancing, ("imbalance", {"labels": labels})]
     if compare:
-        steps.insert(0, ("rivals_by_vectors" if pixels else "rivals", {**given, "target": target}))
+        methods = [*OURS, *METHODS] if pixels else None
+        steps.insert(0, ("rivals", {**given, "target": target, "methods": methods}))
     if pixels:
         steps.append(("training_batch", {"augment": augment}))
     recipe = verb_recipe("balance", source, steps, [f"seed={seed}", *labelled(labels, overrides)])
