@@ -16,6 +16,9 @@ from curate.core.errors import InputError
 from curate.core.files import atomic_path, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import text_array
 
+#: What a vector store consists of.
+VECTOR_FILES = ("vectors.npy", "image_ids.parquet", "meta.json")
+
 _TILE = 65_536
 
 

@@ -28,9 +28,10 @@ class Describer(Protocol):
     """What the fact `descriptor` needs of an embedder."""
 
     size: int
+    dtype: np.dtype
 
-    def describe(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """RGB images `(H, W, 3)` uint8 -> raw descriptors `(n, size)` float32, each of its own image alone."""
+    def describe(self, images: Sequence[np.ndarray], landmarks: np.ndarray | None = None) -> np.ndarray:
+        """RGB images `(H, W, 3)` uint8 -> raw descriptors `(n, size)`, each of its own image (and landmarks) alone."""
         ...
 
 
@@ -73,13 +74,15 @@ class ShardTask:
     """What to compute of which files.
 
     root: the manifest's root. paths: at most SHARD manifest paths ("" for a row without a file). names: of FEATURES,
-    and `descriptor`, which needs the embedder.
+    and `descriptor`, which needs the embedder. landmarks: `(len(paths), 5, 2)` float32, NaN where there are
+    none, for an embedder that takes them; None for others.
     """
 
     root: str
     paths: tuple[str, ...]
     names: tuple[str, ...]
     embedder: Describer | None = None
+    landmarks: np.ndarray | None = None
 
 
 def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
@@ -99,7 +102,7 @@ def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
     }
     small = np.zeros((n, SIDE, SIDE), np.uint8) if names.intersection(_OF_SMALL) else None
     squeezed = {name: np.zeros((n, *size), np.uint8) for name, size in _SQUEEZED.items() if name in names}
-    descriptors = _Descriptors(task.embedder, n) if DESCRIPTOR in names else None
+    descriptors = _Descriptors(task.embedder, n, task.landmarks) if DESCRIPTOR in names else None
     wanted = {
         "colour": bool(names & {"pixels", DESCRIPTOR}), "grey": bool(names & {"decoded", "quality"}),
         "small": small is not None or bool(squeezed),
@@ -151,9 +154,10 @@ def _facts_of_small(small: np.ndarray | None, fine: np.ndarray, facts: dict[str,
 class _Descriptors:
     """Hands images to the embedder in groups, so that no more than a few are held at once."""
 
-    def __init__(self, embedder: Describer, n: int) -> None:
+    def __init__(self, embedder: Describer, n: int, landmarks: np.ndarray | None) -> None:
         self.embedder = embedder
-        self.matrix = np.zeros((n, embedder.size), np.float32)
+        self.landmarks = landmarks
+        self.matrix = np.zeros((n, embedder.size), embedder.dtype)
         self.rows: list[int] = []
         self.images: list[np.ndarray] = []
         self.held = 0
@@ -167,7 +171,8 @@ class _Descriptors:
 
     def finish(self) -> np.ndarray:
         if self.rows:
-            self.matrix[self.rows] = self.embedder.describe(self.images)
+            given = () if self.landmarks is None else (self.landmarks[self.rows],)
+            self.matrix[self.rows] = self.embedder.describe(self.images, *given)
             self.rows, self.images, self.held = [], [], 0
         return self.matrix
 

@@ -26,6 +26,7 @@ BUILTIN = (
     "curate.clean.planted",
     "curate.clean.small_identities",
     "curate.clean.unreadable",
+    "curate.embed.report",
     "curate.protocol.holdout",
     "curate.protocol.pairs",
 )

@@ -1,0 +1,81 @@
+"""Verbs that read and embed: embed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared import (
+    CORES,
+    Bars,
+    Cache,
+    Engine,
+    Overrides,
+    SourceName,
+    Workers,
+    app,
+    console,
+    engine_name,
+    print_result,
+)
+
+
+@app.command()
+def embed(
+    source: SourceName,
+    model: Annotated[
+        str, typer.Option("--model", help="An .onnx file, a TorchScript file, package.module:function, dlib, baseline.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The run folder, which is the vector store too.")] = Path(
+        "runs/embed"
+    ),
+    align: Annotated[str | None, typer.Option("--align", help="none, landmarks, dlib or detector.")] = None,
+    detector: Annotated[Path | None, typer.Option("--detector", help="An ONNX face detector.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Faces at once; 64.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Turn images into vectors with a model of your own; the same command resumes."""
+    from curate.recipe.execute import make_executor
+    from curate.recipe.verbs import run_embed
+
+    found = str(detector.expanduser().resolve()) if detector else None
+    settings = {"align": align or ("detector" if found else None), "detector": found, "batch": batch, "device": device}
+    clock = _Clock()
+    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+
+        def progress(name: str, done: int, total: int) -> None:
+            clock.update(name, done)
+            bars.update(name, done, total)
+
+        result = run_embed(
+            source, out, executor=executor, model=model, settings=settings, overrides=overrides, cache=cache,
+            on_step=bars.step, progress=progress,
+        )  # fmt: skip
+    print_result(result)
+    console.print(f"Vectors: {out} ({clock.sentence()})", highlight=False)
+
+
+class _Clock:
+    """How fast vectors were made."""
+
+    def __init__(self) -> None:
+        self.start, self.last, self.done = time.perf_counter(), 0.0, 0
+
+    def update(self, name: str, done: int) -> None:
+        if "descriptor" in name:
+            self.last, self.done = time.perf_counter(), done
+        elif not self.done:
+            self.start = time.perf_counter()
+
+    def sentence(self) -> str:
+        if not self.done:
+            return "all were in the cache"
+        seconds = max(self.last - self.start, 1e-9)
+        return f"{self.done:,} images in {seconds:,.1f} s, {self.done / seconds:,.0f} a second"
