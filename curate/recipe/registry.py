@@ -24,6 +24,7 @@ BUILTIN = (
     "curate.clean.label_conflicts",
     "curate.clean.near_duplicates",
     "curate.clean.planted",
+    "curate.clean.ranking",
     "curate.clean.small_identities",
     "curate.clean.unreadable",
     "curate.embed.report",
