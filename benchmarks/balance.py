@@ -25,6 +25,7 @@ from benchmarks.measure import show
 IMAGES, IDENTITIES, REPLICAS, LOOP_REPLICAS, MANY = 470_000, 10_600, 4_000_000, 300, 50_000_000
 TARGETS = (3.0, 2.0, 1.5, 1.2)
 ATTRIBUTES = ("Male", "Young", "Eyeglasses", "Pale_Skin")
+OTHERS = ("Smiling", "Blond_Hair", "Chubby", "Mustache")
 
 
 def label_codes(seed: int = 0) -> np.ndarray:
@@ -117,15 +118,27 @@ def memory() -> dict[str, float]:
 
 
 def real_tables(folder: Path) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Label codes and names of `lfw-faces-112` (identity, gender) and `celeba-meta` (identity, four attributes)."""
+    """Label codes and names of label tables: two that the weights of `lookahead` were chosen on, then others."""
     from curate.balance.pool import dense_codes
 
     lfw = pd.read_csv(folder / "lfw-faces-112" / "labels.csv").sort_values("file")
-    identity = pd.read_csv(folder / "celeba-meta" / "identity_CelebA.txt", sep=r"\s+")
+    identity = pd.read_csv(folder / "celeba-meta" / "identity_CelebA.txt", sep=r"\s+")["label"]
     celeba = pd.read_csv(folder / "celeba-meta" / "list_attr_celeba.zip", sep=r"\s+", skiprows=1, compression="zip")
+    fair = pd.read_csv(folder / "fairface-3000" / "fairface_label_train_40000_rows.csv")
+    utk = pd.DataFrame([path.name.split("_")[:3] for path in sorted((folder / "utkface-subset").rglob("*_*_*_*.jpg"))],
+                       columns=["age", "gender", "race"]).astype(int)  # fmt: skip
+    vgg = pd.read_csv(folder / "vggface2-meta" / "identity_meta.csv", skipinitialspace=True, engine="python",
+                      on_bad_lines="skip")  # fmt: skip
+    vgg = vgg.rename(columns=str.strip)
+    person = np.repeat(np.arange(len(vgg)), np.maximum(vgg["Sample_Num"].astype(int) // 20, 1))
     tables = {
         "lfw-faces-112": {"identity": lfw["identity"], "gender": lfw["gender_afif4"]},
-        "celeba-meta": {"identity": identity["label"], **{name: celeba[name] for name in ATTRIBUTES}},
+        "celeba-meta": {"identity": identity, **{name: celeba[name] for name in ATTRIBUTES}},
+        "celeba-meta, other attributes": {"identity": identity, **{name: celeba[name] for name in OTHERS}},
+        "celeba-meta, attributes alone": {name: celeba[name] for name in OTHERS},
+        "fairface labels": {name: fair[name] for name in ("race", "gender", "age")},
+        "utkface-subset": {"decade": utk["age"] // 10, "gender": utk["gender"], "race": utk["race"]},
+        "vggface2-meta, 1 image of 20": {"identity": person, "gender": vgg["Gender"].to_numpy()[person]},
     }
     return {
         name: (np.stack([dense_codes(pd.Categorical(column).codes) for column in columns.values()], axis=1),
@@ -171,7 +184,9 @@ def draw_figure(codes: np.ndarray, names: list[str], title: str, path: Path, bud
             for label, part in history.groupby("label"):
                 axis.plot(part["replicas"], part[column], label=names[int(label)])
             axis.set_yscale("log")
-            axis.set_xscale("symlog", linthresh=256)
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter("{x:g}" if column == "idr" else "")
+            axis.set_xscale("symlog", linthresh=100)
             axis.grid(alpha=0.3)
             axis.set_ylabel(words if place == 0 else "")
         axes[0, place].set_title(choice)
@@ -194,7 +209,7 @@ def main() -> None:
         figures |= memory()
     data = os.environ.get("CURATE_REAL_DATA")
     for name, (codes, names) in real_tables(Path(data)).items() if data else ():
-        if options.figures:
+        if options.figures and name in ("lfw-faces-112", "celeba-meta"):
             draw_figure(codes, names, f"{name}: {', '.join(names)}", options.figures / f"balance-{name}.svg",
                         50_000 if len(codes) < 50_000 else 1_000_000)  # fmt: skip
         for row in needed(codes, names).itertuples():

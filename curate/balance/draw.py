@@ -22,7 +22,7 @@ Quantile = Literal[
 ]  # fmt: skip
 #: Replicas for each original row where no budget is given.
 DEFAULT_BUDGET = 3
-_FIRST_BLOCK, _LARGEST_BLOCK = 256, 1 << 20
+_FIRST_BLOCK, _LARGEST_BLOCK = 16, 1 << 20
 
 
 @dataclass(frozen=True)

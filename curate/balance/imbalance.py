@@ -256,7 +256,7 @@ def _notes(table: pd.DataFrame, stages: dict[str, np.ndarray], split: str | None
         if row.missing:
             notes.append(f"{row.label}: {row.missing:,} images have no value; they count in no category.")
     if AFTER not in stages:
-        notes.append("There are no replicas: the figures are those before oversampling.")
+        notes.append("There are no replicas: the figures are those of the images that are left.")
     if split is not None and not stages[BEFORE].any():
         notes.append(f"No image is in the split {split!r}.")
     return tuple(notes)

@@ -77,8 +77,8 @@ def ml_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Replicate rows of every category whose IRLbl is above MeanIR, in turn, until it is not.
 
     Every category of every label is a label of the source; a replica is drawn uniformly from the originals of its
-    category, and MeanIR is that of the start. Source: ML-ROS, algorithm 3 of Charte, Rivera, del Jesus, Herrera,
-    Addressing imbalance in multilabel classification, Neurocomputing 163 (2015).
+    category, and MeanIR is that of the start. Source: ML-ROS of Charte, Rivera, del Jesus, Herrera, Addressing
+    imbalance in multilabel classification: Measures and random resampling algorithms, Neurocomputing 163 (2015).
     """
     from curate.balance import rival_kernels as kernels
 
@@ -100,7 +100,7 @@ def ml_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
 def lp_ros(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Replicate rows of labelsets smaller than the mean one, each by an equal share but not beyond the mean.
 
-    What a labelset can't take goes to the rarer ones after it. Source: LP-ROS of Charte et al. 2015, section 4.1.
+    What a labelset can't take goes to the rarer ones after it. Source: LP-ROS of Charte et al. 2015 (see `ml_ros`).
     """
     times = np.ones(len(pool), dtype=np.int64)
     sets, sizes = labelsets(pool.codes)
@@ -124,7 +124,8 @@ def ml_rus(pool: Pool, limits: Limits, rng: np.random.Generator) -> np.ndarray:
     """Remove rows of every category whose IRLbl is below MeanIR, in turn, until it is not.
 
     At least the share `keep` of the rows stays. A row to remove is drawn uniformly from those that the category still
-    has. Source: ML-RUS of Charte et al. 2015.
+    has. Source: ML-RUS of Charte et al. 2015 (see `ml_ros`); their later R package mldr.resampling removes rows
+    uniformly from those without a rare category instead.
     """
     from curate.balance import rival_kernels as kernels
 

@@ -60,14 +60,14 @@ def test_no_replicas_at_all_beat_the_bounds(seed, n, target):
             assert bound.replicas <= sum(uses)
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.lists(st.integers(1, 6), min_size=2, max_size=7), st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]),
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=5), st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]),
        st.sampled_from(["linear", "hazen", "lower", "higher", "weibull"]))  # fmt: skip
 def test_the_bound_of_one_label_is_what_raising_the_rarest_costs(counts, target, quantile):
     # Every way to raise categories, D9 held where it is: none that brings D1 up is cheaper than the bound.
     counts = np.sort(counts)
     wanted = np.quantile(counts, 0.9, method=quantile) / target
-    fewest = min(sum(raised) - counts.sum() for raised in itertools.product(*(range(c, 7) for c in counts))
+    fewest = min(sum(raised) - counts.sum() for raised in itertools.product(*(range(c, 6) for c in counts))
                  if np.quantile(raised, 0.1, method=quantile) >= wanted * (1 - 1e-9))  # fmt: skip
     assert _one_label(counts, float(wanted), quantile) == fewest
 

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import struct
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -70,3 +71,12 @@ def test_what_cannot_be_shown_has_a_reason(tmp_path: Path) -> None:
         assert reason in problem, path
     assert thumbnail(None, "a.jpg") == (None, "the source has no pixels")
     assert thumbnail(root, None) == (None, "no file")
+
+
+def test_a_picture_in_a_container_is_shown(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 100)).save(tmp_path / "a.jpg")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "a.jpg", "anna/1.jpg")
+        archive.add(__file__, "text.jpg")
+    assert thumbnail(tmp_path, "shard.tar#anna/1.jpg") == thumbnail(tmp_path, "a.jpg")
+    assert thumbnail(tmp_path, "shard.tar#text.jpg") == (None, "not a readable picture")
