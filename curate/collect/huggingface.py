@@ -81,7 +81,9 @@ def read_huggingface(
         prefix = f"{name}#{params.image}:" if params.image else f"{name}#"
         rows = pa.array(np.arange(len(table))).cast(pa.large_string())
         big = pa.large_string()
-        table = table.append_column(" member", pc.binary_join_element_wise(pa.scalar(prefix, big), rows, pa.scalar("", big)))
+        table = table.append_column(
+            " member", pc.binary_join_element_wise(pa.scalar(prefix, big), rows, pa.scalar("", big))
+        )
         table = table.append_column(" row", pc.binary_join_element_wise(
             pa.scalar(name, big), pc.utf8_lpad(rows, 8, "0"), pa.scalar("/", big)))  # fmt: skip
         parts.append(table)
@@ -89,11 +91,11 @@ def read_huggingface(
     if not parts:
         raise InputError("no file of the dataset can be read", file=path, value=notes)
     table = pa.concat_tables(parts, promote_options="permissive")
-    named = {**{"identity": "identity" if "identity" in table.column_names else "label"}, **params.columns}
+    named = {"identity": "identity" if "identity" in table.column_names else "label", **params.columns}
     for ours, theirs in named.items():
         if theirs not in table.column_names:
             raise InputError(f"the dataset has no column {theirs!r} for {ours}", file=path,
-                             remedy=nearest(theirs, [n for n in table.column_names if not n.startswith(" ")]))  # fmt: skip
+                             remedy=nearest(theirs, _names(table)))  # fmt: skip
     asked = _levels(levels, params.columns, stored, table)
     frame = pd.DataFrame({
         col.IMAGE_ID: pd.array(_ids(table, notes), dtype="str"),
@@ -103,12 +105,16 @@ def read_huggingface(
     for name in [col.IDENTITY, *asked, *(n for n in (col.SPLIT, col.BBOX, col.LANDMARKS) if n in table.column_names)]:
         theirs = named.get(name, name)
         if theirs not in table.column_names:
-            raise InputError(f"the dataset has no label {theirs!r}", file=path, remedy=nearest(theirs, table.column_names))
+            raise InputError(f"the dataset has no label {theirs!r}", file=path, remedy=nearest(theirs, _names(table)))
         frame[name] = table[theirs].to_pandas()
     empty = int(pc.sum(table[" empty"]).as_py() or 0)
     if empty:
         notes.append(f"{counted(empty, 'row')} without image bytes; the step `unreadable` drops them")
     return Collected(Manifest.from_frame(frame, root=root, levels=asked, origin=path), tuple(notes))
+
+
+def _names(table: pa.Table) -> list[str]:
+    return [name for name in table.column_names if not name.startswith(" ")]
 
 
 def _levels(

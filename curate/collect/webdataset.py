@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from curate.collect.folder import EXTENSIONS
-from curate.collect.source import Collected, Source, counted
+from curate.collect.source import Collected, Source
 from curate.core import columns as col
 from curate.core.errors import InputError
 from curate.core.files import path_problem
@@ -149,11 +149,17 @@ def _refusal(member: tarfile.TarInfo) -> str | None:
         return "members are no plain files"
     problem = path_problem(member.name)
     if problem or "\n" in member.name:
-        return "members have an absolute name" if problem and "absolute" in problem else "members have a name that leads out"
+        return (
+            "members have an absolute name"
+            if problem and "absolute" in problem
+            else "members have a name that leads out"
+        )
     return None
 
 
-def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: dict, found: _Shards, shard: str) -> None:
+def _add(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: dict, found: _Shards, shard: str
+) -> None:
     if f".{ending}".endswith(_IMAGES):
         sample["images"].append(member.name)
     elif ending in ("json", "cls", "txt") and member.size <= _SMALL:

@@ -208,7 +208,7 @@ class _ParquetRows(_Rows):
     def _file(self) -> Any:
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(open(os.dup(self._handle), "rb", closefd=True))  # noqa: SIM115  (held with the container)
+        return pq.ParquetFile(open(os.dup(self._handle), "rb", closefd=True))
 
     @property
     def _schema(self) -> Any:

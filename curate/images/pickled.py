@@ -2,8 +2,8 @@
 
 Such a file is a pickle of `(images, same)`. Its opcodes are followed here one by one, and only those that build lists,
 tuples, bytes, numbers, booleans and numpy's arrays of bytes are known; of an array only its place in the file is noted,
-and numpy is never called. A pickle that names any other class or function is refused before anything happens. Images are
-not copied: what comes back is where they lie in the file.
+and numpy is never called. A pickle that names any other class or function is refused before anything happens. Images
+are not copied: what comes back is where they lie in the file.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def read_bin(path: Path) -> tuple[list[Span], list[bool]]:
             if isinstance(value[1], list):
                 value[1] = [_boolean(item, handle) for item in value[1]]
     if not (isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, list) for part in value)):
-        raise InputError("not a verification file", file=path, allowed="a pickle of (list of images, list of same or not)")
+        raise InputError(
+            "not a verification file", file=path, allowed="a pickle of (list of images, list of same or not)"
+        )
     images, same = value
     for at, image in enumerate(images):
         if not isinstance(image, Span):
@@ -133,9 +135,7 @@ def _do(name: str, argument: Any, at: int, stack: list[Any], memo: dict[int, Any
         stack.append(memo[argument])
     elif name in _PUT or name == "MEMOIZE":
         memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
-    elif name in _TEXTS:
-        stack.append(argument)
-    elif name == "GLOBAL" and argument in _NAMES:
+    elif name in _TEXTS or (name == "GLOBAL" and argument in _NAMES):
         stack.append(argument)
     elif name == "STACK_GLOBAL" and f"{stack[-2]} {stack[-1]}" in _NAMES:
         stack[-2:] = [f"{stack[-2]} {stack[-1]}"]
@@ -145,12 +145,12 @@ def _do(name: str, argument: Any, at: int, stack: list[Any], memo: dict[int, Any
     elif name == "BUILD" and isinstance(stack[-2], _Made):
         _built(stack[-2], stack.pop(), path)
     elif name not in ("PROTO", "FRAME"):
-        raise InputError("the pickle calls for more than lists, bytes and arrays, and was not followed any further", file=path,
-                         value=f"{name} {argument}" if argument is not None else name)  # fmt: skip
+        raise InputError("the pickle calls for more than lists, bytes and arrays, and was not followed any further",
+                         file=path, value=f"{name} {argument}" if argument is not None else name)  # fmt: skip
 
 
 def _called(name: str, given: Any) -> _Made:
-    """What stands for the result: a type's name for `dtype`, an empty array for `_reconstruct`, a value for `scalar`."""
+    """What stands for the result: the name of a `dtype`, an empty array of `_reconstruct`, the value of a `scalar`."""
     if name.endswith("dtype"):
         return _Made(type=str(given[0]))
     if name.endswith("scalar") and isinstance(given[0], _Made) and isinstance(given[1], Span):

@@ -1,0 +1,139 @@
+"""Verbs that fix comparisons: protocol, verify, convert, power."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from curate.cli.shared import (
+    CORES,
+    Bars,
+    Cache,
+    Engine,
+    Overrides,
+    SourceName,
+    Workers,
+    app,
+    console,
+    engine_name,
+    names,
+    plain,
+    print_result,
+    visible,
+)
+
+
+@app.command()
+def protocol(
+    source: SourceName,
+    group_by: Annotated[str | None, typer.Option("--group-by", help="gender,ethnicity: cells are the groups.")] = None,
+    pairs_per_group: Annotated[int | None, typer.Option("--pairs-per-group", min=1)] = None,
+    genuine: Annotated[float | None, typer.Option("--genuine", help="Share of genuine pairs; 0.5.")] = None,
+    folds: Annotated[int | None, typer.Option("--folds", min=1, help="Identity-disjoint folds; 10.")] = None,
+    uniform: Annotated[str | None, typer.Option("--uniform", help="Over images or identities.")] = None,
+    across: Annotated[float | None, typer.Option("--across", help="Share of impostor pairs across groups.")] = None,
+    hard: Annotated[float | None, typer.Option("--hard", help="Share of hard impostor pairs, a stratum apart.")] = None,
+    max_per_identity: Annotated[int | None, typer.Option("--max-per-identity", min=1, help="Pairs of a kind.")] = None,
+    max_per_image: Annotated[int | None, typer.Option("--max-per-image", min=1, help="Pairs of a kind.")] = None,
+    match: Annotated[str | None, typer.Option("--match", help="quality, or columns, alike in all groups.")] = None,
+    duplicates: Annotated[Path | None, typer.Option("--duplicates", help="pairs.parquet: copies are no pair.")] = None,
+    training: Annotated[Path | None, typer.Option("--training", help="Manifest trained on: list the overlap.")] = None,
+    allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Take what there is.")] = False,
+    equal: Annotated[bool, typer.Option("--equal", help="With it: as many of each group.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", help="The run folder: pairs.parquet, certificate.json.")] = Path(
+        "runs/protocol"
+    ),
+    overrides: Overrides = [],  # noqa: B006
+    workers: Workers = CORES,
+    engine: Engine = "local",
+    cache: Cache = None,
+) -> None:
+    """Draw fixed genuine and impostor pairs for each group, with a certificate; the same command resumes."""
+    from curate.recipe.execute import make_executor
+    from curate.recipe.verbs import run_protocol
+
+    params = {
+        "group_by": names(group_by), "pairs_per_group": pairs_per_group, "genuine": genuine, "folds": folds,
+        "uniform": uniform, "across": across, "hard": hard, "max_per_identity": max_per_identity,
+        "max_per_image": max_per_image, "match": names(match), "duplicates": duplicates, "training": training,
+        "allow_fewer": allow_fewer, "equal": equal,
+    }  # fmt: skip
+    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+        result = run_protocol(
+            source, out, executor=executor, seed=seed, params=params, overrides=overrides, cache=cache,
+            on_step=bars.step, progress=bars.update,
+        )  # fmt: skip
+    print_result(result)
+    console.print(f"Pairs: {out / 'pairs.parquet'}, {out / 'certificate.json'}", highlight=False)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A run folder with pairs, or a list of pairs in any format.")],
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="The images that a list is of.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was checked as JSON.")] = False,
+) -> None:
+    """Prove again what a protocol says of itself, from its files, and name the pairs that are at fault."""
+    from curate.recipe.verbs.protocol import verify as prove
+
+    findings = prove(path, manifest)
+    if as_json:
+        print(json.dumps([{"check": f.check, "holds": f.holds, "says": f.says} for f in findings], indent=2))
+    for finding in findings if not as_json else ():
+        console.print(f"{'ok    ' if finding.holds else 'FAILED'} {finding.check}", highlight=False)
+        for text in finding.says:
+            console.print(f"         {visible(text)}", markup=False, highlight=False)
+    if not all(finding.holds for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A list of pairs: a file or a folder.")],
+    out: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    to: Annotated[str | None, typer.Option("--to", help="table, lfw, rfw, insightface, ijb or bob.")] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Folder of the images, for insightface.")] = None,
+) -> None:
+    """Write a list of pairs in another format; the ending of OUT says which, or --to."""
+    from curate.core.errors import InputError
+    from curate.protocol.formats import format_for, read_pairs
+
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError("the folder is not empty", file=out, remedy="Choose a new one")
+    if (source / "pairs.parquet").is_file():
+        source = source / "pairs.parquet"
+    pairs, found = read_pairs(source)
+    written = format_for(out, to)
+    written.write(pairs, out, root)
+    console.print(f"{len(pairs.table):,} pairs ({found.name}) written as {written.name}: {out}", highlight=False)
+
+
+@app.command()
+def power(
+    run: Annotated[Path | None, typer.Argument(help="A run folder with a certificate; default: none.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="A wanted FMR: what does it need?")] = None,
+    identities: Annotated[int | None, typer.Option("--identities", min=2, help="How many there are.")] = None,
+    correlation: Annotated[
+        float, typer.Option("--correlation", min=0, max=1, help="Of comparisons that share identities.")
+    ] = 0.01,
+) -> None:
+    """Tell the smallest FMR that a protocol can show, or the pairs and identities that a wanted one needs."""
+    from curate.recipe.verbs.protocol import power_table
+
+    table = power_table(run, rate, identities, correlation)
+    columns = list(table.columns)
+    shown = Table(box=None, pad_edge=False)
+    for name in columns:
+        shown.add_column(plain(name), justify="left" if name == columns[0] else "right")
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(plain, row))
+    console.print(shown)
+    console.print(
+        f"Errors of comparisons that share identities are taken to be correlated: {correlation:g} of the worst case, "
+        "in which they depend on the identities alone.", highlight=False,
+    )  # fmt: skip
