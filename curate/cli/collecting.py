@@ -20,6 +20,7 @@ from curate.cli.shared import (
     console,
     engine_name,
     print_result,
+    visible,
 )
 
 
@@ -79,3 +80,18 @@ class _Clock:
             return "all were in the cache"
         seconds = max(self.last - self.start, 1e-9)
         return f"{self.done:,} images in {seconds:,.1f} s, {self.done / seconds:,.0f} a second"
+
+
+def convert_images(source: str, out: Path, to: str | None, root: Path | None) -> bool:
+    """The part of `curate convert` that writes images; False where OUT or --to mean pairs."""
+    from curate.collect.convert import convert_images as write
+    from curate.collect.convert import is_image_layout
+    from curate.recipe.features import default_cache
+
+    if not is_image_layout(out, to):
+        return False
+    written, notes = write(source, out, to, root=root, cache=default_cache())
+    for note in notes:
+        console.print(f"note: {visible(note)}", markup=False, highlight=False)
+    console.print(f"{written.images:,} images: {', '.join(map(str, written.files))}", highlight=False)
+    return True

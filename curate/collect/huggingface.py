@@ -107,6 +107,9 @@ def read_huggingface(
         if theirs not in table.column_names:
             raise InputError(f"the dataset has no label {theirs!r}", file=path, remedy=nearest(theirs, _names(table)))
         frame[name] = table[theirs].to_pandas()
+    for name in _names(table):  # what is no label comes along all the same
+        if name not in frame and name not in (*named.values(), col.PARENT_ID, col.REPLICA, col.AUGMENT_SEED):
+            frame[name] = table[name].to_pandas()
     empty = int(pc.sum(table[" empty"]).as_py() or 0)
     if empty:
         notes.append(f"{counted(empty, 'row')} without image bytes; the step `unreadable` drops them")

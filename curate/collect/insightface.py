@@ -24,7 +24,7 @@ from curate.images.records import Damage, parse_idx, parse_lst, walk
 
 
 class RecordsParams(StrictParams):
-    """Training records: `faces.rec`, and beside it if there `faces.idx`, `faces.lst` and `faces.parquet`."""
+    """Training records: `faces.rec`, and beside it if there `faces.idx`, `faces.lst` and `faces.rec.parquet`."""
 
     kind: Literal["records"] = "records"
     path: Path
@@ -32,7 +32,7 @@ class RecordsParams(StrictParams):
 
 
 class BinParams(StrictParams):
-    """A verification set `lfw.bin`, and beside it if there `lfw.parquet` with the identities."""
+    """A verification set `lfw.bin`, and beside it if there `lfw.bin.parquet` with the identities."""
 
     kind: Literal["bin"] = "bin"
     path: Path
@@ -52,9 +52,9 @@ class _Found:
 def read_records(params: RecordsParams, levels: Mapping[str, str] | None, executor: Executor, cache: Path) -> Collected:
     """Read training records of either form: a label in each header, or a leading record with identity ranges.
 
-    The file is walked once, from record to record, and no image is read. The identity is the label as a number. Names
-    come from a manifest `.parquet` beside (`curate convert` writes it: then it says everything), else image ids from
-    the paths of a `.lst`, else they are `label/key`. Notes count damaged places, entries of the `.idx` that point at no
+    The file is walked once, from record to record, and no image is read. A manifest `faces.rec.parquet` beside it, as
+    `curate convert` writes one, says everything else. Without one the identity is the label as a number, and image ids
+    are the paths of a `.lst`, else `label/key`. Notes count damaged places, entries of the `.idx` that point at no
     record, records that it does not name, and images whose label is not that of their identity's range.
     """
     path = _checked(params.path)
@@ -68,7 +68,7 @@ def read_records(params: RecordsParams, levels: Mapping[str, str] | None, execut
                      f"{damage.first:,}), {damage.passed_over:,} bytes passed over")  # fmt: skip
     offsets = np.array(found.offset, np.int64)
     members = [f"{path.name}#{offset}" for offset in found.offset]
-    sidecar = path.with_suffix(".parquet")
+    sidecar = path.with_name(path.name + ".parquet")
     if sidecar.is_file():
         return _from_sidecar(sidecar, members, levels, params.dataset, notes)
     keys = _keys(path, offsets, found.range_keys, notes)
@@ -150,14 +150,14 @@ def _ids(path: Path, keys: np.ndarray, identities: list[str], labels: list[float
 def read_bin_source(params: BinParams, levels: Mapping[str, str] | None, executor: Executor, cache: Path) -> Collected:
     """Read a verification set; images 2i and 2i + 1 are pair i.
 
-    Nothing is unpickled. Identities come from a manifest `.parquet` beside, as `curate convert` writes it; without one
-    they are not known: a pair says only whether two images show one person.
+    Nothing is unpickled. Identities come from a manifest `lfw.bin.parquet` beside it, as `curate convert` writes one;
+    without it they are not known: a pair says only whether two images show one person.
     """
     path = _checked(params.path)
     spans, same = read_bin(path)
     members = [f"{path.name}#{span.offset}:{span.size}" for span in spans]
     notes = [f"{counted(len(same), 'pair')}, {sum(same):,} of one person"]
-    sidecar = path.with_suffix(".parquet")
+    sidecar = path.with_name(path.name + ".parquet")
     if sidecar.is_file():
         return _from_sidecar(sidecar, members, levels, params.dataset, notes)
     ids = [f"{at:06d}.jpg" for at in range(len(spans))]

@@ -88,9 +88,13 @@ def read_webdataset(
         data[name] = _column(mapped.get(name, name), frame, given).to_numpy()
         if pd.isna(data[name]).all():
             raise InputError(f"no sample has the label {name!r}", file=path, allowed=", ".join(map(str, given.columns)))
-    for name in (col.BBOX, col.LANDMARKS, col.SPLIT):
-        if name in given:
-            data[name] = given[name].to_numpy()
+    used = {*data, *mapped.values(), col.PATH, col.PARENT_ID, col.REPLICA, col.AUGMENT_SEED}
+    for name in given.columns:  # what is no label comes along all the same
+        if name not in used:
+            values = given[name].map(
+                lambda value: json.dumps(value) if isinstance(value, dict | list | bool) else value
+            )
+            data[name] = values.to_numpy() if name in col.RESERVED else values.astype("str").to_numpy()
     manifest = Manifest.from_frame(pd.DataFrame(data), root=root, levels=labels, origin=path)
     return Collected(manifest, tuple(found.notes()))
 

@@ -24,9 +24,12 @@ _BYTES = {
 _NAMES = frozenset(
     f"{module} {name}" for module, name in (
         ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
-        ("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"),
+        ("numpy", "dtype"), ("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer"),
+        ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"),
     )
 )  # fmt: skip
+#: Types of one byte: what images and booleans are kept as.
+_SINGLE = frozenset({"u1", "i1", "b1"})
 _TEXTS = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "UNICODE"})
 _VALUES = {"NEWTRUE": True, "NEWFALSE": False, "NONE": None}
 _NUMBERS = frozenset({"BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT", "FLOAT"})
@@ -78,7 +81,7 @@ def read_bin(path: Path) -> tuple[list[Span], list[bool]]:
 
 def _plain(item: Any) -> Any:
     """An array of bytes is where it lies."""
-    return item.span if isinstance(item, _Made) and item.type in ("u1", "i1", "b1", None) and item.span else item
+    return item.span if isinstance(item, _Made) and item.type in _SINGLE and item.span else item
 
 
 def _boolean(item: Any, handle: BinaryIO) -> Any:
@@ -145,6 +148,8 @@ def _do(name: str, argument: Any, at: int, stack: list[Any], memo: dict[int, Any
     elif name == "BUILD" and isinstance(stack[-2], _Made):
         _built(stack[-2], stack.pop(), path)
     elif name not in ("PROTO", "FRAME"):
+        if name == "STACK_GLOBAL":
+            argument = f"{stack[-2]} {stack[-1]}"
         raise InputError("the pickle calls for more than lists, bytes and arrays, and was not followed any further",
                          file=path, value=f"{name} {argument}" if argument is not None else name)  # fmt: skip
 
@@ -155,6 +160,10 @@ def _called(name: str, given: Any) -> _Made:
         return _Made(type=str(given[0]))
     if name.endswith("scalar") and isinstance(given[0], _Made) and isinstance(given[1], Span):
         return _Made(given[0].type, given[1])
+    if name.endswith("_frombuffer") and len(given) == 4 and isinstance(given[0], Span):
+        kind, shape = given[1], given[2]
+        if isinstance(kind, _Made) and kind.type in _SINGLE and math.prod(shape) == given[0].size:
+            return _Made(kind.type, given[0])
     return _Made()
 
 
@@ -165,6 +174,6 @@ def _built(made: _Made, state: Any, path: Path) -> None:
     if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], _Made)):
         raise InputError("the pickle holds an array of another form", file=path)
     _, shape, kind, _, data = state
-    if not (isinstance(data, Span) and kind.type in ("u1", "i1", "b1") and math.prod(shape) == data.size):
+    if not (isinstance(data, Span) and kind.type in _SINGLE and math.prod(shape) == data.size):
         raise InputError("an image is no array of bytes", file=path, value=f"{kind.type} {shape}")
     made.type, made.span = kind.type, data

@@ -33,9 +33,9 @@ def _write_records(manifest: Manifest, images: Iterator[Image], path: Path, writ
     write_text(path.with_suffix(".idx"), "".join(lines))
     write_text(path.with_suffix(".lst"), "".join(listed))
     written.files += [path, path.with_suffix(".idx"), path.with_suffix(".lst")]
-    sidecar(manifest, written, path.with_suffix(".parquet"))
+    sidecar(manifest, written, path.with_name(path.name + ".parquet"))
     written.lost.append(f"a .rec holds identities as numbers, and no labels; names {_others(manifest)}are in "
-                        f"{path.stem}.parquet beside it")  # fmt: skip
+                        f"{path.name}.parquet beside it")  # fmt: skip
 
 
 def _others(manifest: Manifest) -> str:
@@ -85,9 +85,9 @@ def _write_bin(manifest: Manifest, images: Iterator[Image], path: Path, written:
     table = pd.DataFrame({col.IMAGE_ID: manifest.frame[col.IMAGE_ID].take(rows), col.IDENTITY: names})
     write_text(beside, table.to_csv(index=False, lineterminator="\n"))
     written.files += [path, beside]
-    sidecar(manifest, written, path.with_suffix(".parquet"))
+    sidecar(manifest, written, path.with_name(path.name + ".parquet"))
     written.lost.append(f"a .bin holds images, and whether two are of one person; names and identities "
-                        f"{_others(manifest)}are in {beside.name} and {path.stem}.parquet beside it")  # fmt: skip
+                        f"{_others(manifest)}are in {beside.name} and {path.name}.parquet beside it")  # fmt: skip
 
 
 RECORDS = Writer("records", ".rec", _write_records)

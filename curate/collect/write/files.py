@@ -25,15 +25,15 @@ _ROWS = 256  # of a Parquet row group: what a reader of one image has to read
 
 
 def _write_folder(manifest: Manifest, images: Iterator[Image], path: Path, written: Written) -> None:
-    """Files called by image_id, and `manifest.parquet` among them."""
+    """Files called by image_id, and `manifest.parquet` among them, which is written last."""
     path.mkdir(parents=True, exist_ok=True)
     for image in images:
         name = named(image)
         if problem := path_problem(name):
             raise InputError(problem, column=col.IMAGE_ID, value=image.image_id)
         target = path / decode_name(name).decode("utf-8", "surrogateescape")
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(image.data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(image.data)
         written.paths[image.row] = name
     written.files.append(path)
     sidecar(manifest, written, path / "manifest.parquet")
