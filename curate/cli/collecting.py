@@ -1,4 +1,4 @@
-"""Verbs that read and embed: embed."""
+"""Verbs that fetch, read and embed: download, embed; what convert does with images."""
 
 from __future__ import annotations
 
@@ -61,6 +61,38 @@ def embed(
         )  # fmt: skip
     print_result(result)
     console.print(f"Vectors: {out} ({clock.sentence()})", highlight=False)
+
+
+@app.command()
+def download(
+    urls: Annotated[
+        Path, typer.Argument(help="A table with url, identity, bbox, sha256; or VGG Face's folder of lists.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or one of the same call to go on.")],
+    at_once: Annotated[int, typer.Option("--at-once", min=1, help="Images fetched at a time.")] = 16,
+    per_host: Annotated[int, typer.Option("--per-host", min=1, help="At a time from one host.")] = 2,
+    max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Of one image.")] = 20_000_000,
+    retries: Annotated[int, typer.Option("--retries", min=0)] = 3,
+    robots: Annotated[bool, typer.Option("--robots/--no-robots", help="Do as robots.txt says.")] = True,
+    private: Annotated[bool, typer.Option("--private", help="Allow addresses of the own network.")] = False,
+) -> None:
+    """Fetch the images of a list of URLs; the same command goes on, and tries again what may pass."""
+    from curate.collect.download import DownloadParams
+    from curate.collect.download import download as fetch
+    from curate.collect.urls import read_urls
+
+    listed = read_urls(urls)
+    params = DownloadParams(
+        at_once=at_once, per_host=per_host, max_bytes=max_bytes, retries=retries, robots=robots, private=private
+    )
+    with Bars() as bars:
+        done = fetch(listed, out, params, lambda at, total: bars.update("download", at, total))
+    for note in listed.notes:
+        console.print(f"note: {visible(note)}", markup=False, highlight=False)
+    for reason, count in sorted(done.reasons.items()):
+        console.print(f"not here: {count:,} {reason}", highlight=False)
+    console.print(f"{len(done.manifest):,} images, {done.before:,} settled before: {out / 'manifest.parquet'}; "
+                  f"root {out / 'images'}", highlight=False)  # fmt: skip
 
 
 class _Clock:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+from pydantic import ValidationError
+
 from curate.collect import (
     folder,
     huggingface,
@@ -16,7 +19,7 @@ from curate.collect import (
     webdataset,
 )
 from curate.collect.source import Collected, Source
-from curate.core.errors import InputError
+from curate.core.errors import InputError, nearest
 from curate.core.shapes import StrictParams
 from curate.core.tables import TABLE_SUFFIXES
 
@@ -39,12 +42,15 @@ def recognise(text: str) -> StrictParams:
     """The parameters of the source that a plain word or path means.
 
     A folder is read as `identity/image`, unless it holds nothing but tar shards, lists of images, the lists of CelebA,
-    or tables with image bytes; a file by its ending, and the lists of FairFace and VGGFace2 by the names under which
-    they are published. The word `synthetic` means the drawn faces (a folder of that name is meant by `./synthetic`).
+    or tables with image bytes; a file by its ending, and the lists of FairFace, VGGFace2 and LFW (`pairs.txt`) by
+    the names under which they are published. The word `synthetic` means the drawn faces (a folder of that name is
+    meant by `./synthetic`), and `{kind: ..., ...}` is a source as a recipe declares it.
     Raises InputError for anything else.
     """
     if text == "synthetic":
         return synthetic.SyntheticParams()
+    if text.lstrip().startswith("{"):
+        return _declared(text)
     path = Path(text).expanduser()
     if path.is_dir():
         return _folder(path)
@@ -52,6 +58,8 @@ def recognise(text: str) -> StrictParams:
     if path.is_file():
         if suffix in _BY_ENDING:
             return _BY_ENDING[suffix](path=path)
+        if path.name == "pairs.txt":
+            return lfw.LfwParams(images=path)
         if lists.is_list(path):
             return lists.ListsParams(path=path)
         if path.name == "identity_meta.csv":
@@ -69,6 +77,22 @@ def recognise(text: str) -> StrictParams:
     if path.exists():
         raise InputError("not a source that curate recognises", value=text, allowed=_RECOGNISED)
     raise InputError("no such file or folder", value=text, allowed=_RECOGNISED)
+
+
+def _declared(text: str) -> StrictParams:
+    try:
+        given = yaml.safe_load(text)
+        kind = given.get("kind")
+        if kind not in SOURCES:
+            raise InputError(f"the source's kind is {kind!r}. {nearest(str(kind), SOURCES)}")
+        return SOURCES[kind].params.model_validate(given)
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML ({error})", value=text) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"the key {where!r}: {first['msg']}", value=first["input"],
+                         allowed=", ".join(SOURCES[kind].params.model_fields)) from None  # fmt: skip
 
 
 _BY_ENDING = {

@@ -9,6 +9,7 @@ import pytest
 from curate.collect import recognise
 from curate.collect.source import Collected
 from curate.collect.table import TableParams, range_of_date, read_table_source
+from curate.core.errors import InputError
 from curate.core.shapes import SerialExecutor
 
 
@@ -60,3 +61,14 @@ def test_ranges_of_dates(text: str, meant: str | None):
 def test_tables_are_recognised(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"x")
     assert recognise(str(tmp_path / name)).kind == "table"
+
+
+def test_a_source_may_be_declared_as_in_a_recipe(tmp_path: Path):
+    found = recognise("{kind: utkface, root: faces, dataset: mine}")
+    assert (found.kind, found.root, found.dataset) == ("utkface", Path("faces"), "mine")
+    for text, message in (
+        ("{kind: utkfaces, root: x}", "Did you mean 'utkface'"), ("{kind: utkface, roof: x}", "the key 'root'"),
+        ("{kind: [", "not valid YAML"), ("{kind: utkface, root: x, more: 1}", "the key 'more'"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            recognise(text)

@@ -37,7 +37,7 @@ def test_no_bytes_make_the_walk_fail(data: bytes):
         assert ends <= one.offset < one.start <= one.end <= len(data)
         ends = one.end
     assert damage.passed_over <= len(data)
-    assert list(walk(memoryview(data))) == found
+    assert repr(list(walk(memoryview(data)))) == repr(found), "a label may be NaN"
 
 
 @fuzzed
