@@ -27,7 +27,7 @@ LOOKED_FOR_BY: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "mislabelled": (),
     "mixed_identity": (),
     "split_identity": (),
-    "shared_identity": (),
+    "shared_identity": ("overlap",),
 })  # fmt: skip
 #: Faults that are a pair of images: the copy and what it was copied from.
 COPIES = frozenset(

@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from curate.cli import balancing, cleaning, collecting, protocols, runs  # noqa: F401  (importing registers the verbs)
+from curate.cli import balancing, cleaning, collecting, overlap, protocols, runs  # noqa: F401  (registers the verbs)
 from curate.cli.shared import app, plain
 from curate.core.errors import CurateError
 

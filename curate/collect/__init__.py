@@ -13,7 +13,9 @@ from curate.collect import (
     insightface,
     lfw,
     lists,
+    name_list,
     published,
+    several,
     synthetic,
     table,
     webdataset,
@@ -28,7 +30,8 @@ SOURCES: dict[str, Source] = {
     source.kind: source
     for source in (
         folder.SOURCE, table.SOURCE, lists.SOURCE, *insightface.SOURCES, webdataset.SOURCE, huggingface.SOURCE,
-        lfw.SOURCE, *published.SOURCES, synthetic.SOURCE, synthetic.TABLE_SOURCE,
+        lfw.SOURCE, *published.SOURCES, name_list.SOURCE, several.SOURCE,
+        synthetic.SOURCE, synthetic.TABLE_SOURCE,
     )
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from curate.core import columns as col
@@ -157,7 +158,7 @@ class FeatureStore:
     def get(self, name: str, manifest: Manifest) -> Any:
         """A feature of each row of a manifest that descends from the source."""
         if name == TRUTH:
-            return read_table(self._truth_path())
+            return self._truth()
         if name == VECTORS and self._params.kind != "vectors":
             return np.zeros((len(manifest), 0), dtype=np.float32)  # vectors of the user's own, where there are any
         if name in (EMBEDDING, VECTORS):
@@ -287,9 +288,24 @@ class FeatureStore:
         chosen = content if mask is None else content[mask]
         return hashlib.sha256(np.ascontiguousarray(chosen).tobytes()).hexdigest()
 
+    def _truth(self) -> pd.DataFrame:
+        """The truth about a synthetic source; where its training and benchmark sets are two of several sources, with
+        the image_ids that they have here."""
+        path = self._truth_path()
+        truth = read_table(path)
+        if path.parent != Path(self._source.root):
+            return truth
+        frame = self._source.frame
+        ids = pd.Series(frame[col.IMAGE_ID].array, index=frame[col.PATH]).dropna()
+        shared = truth["fault"] == "shared_identity"
+        mine, related = "images/" + truth[col.IMAGE_ID], "images/" + truth["related_id"]
+        related = related.mask(shared, "benchmark/" + related)
+        return truth.assign(**{col.IMAGE_ID: mine.map(ids), "related_id": related.map(ids)})
+
     def _truth_path(self) -> Path:
-        path = Path(self._source.root).parent / "truth.parquet" if self._source.root else None
-        if path is None or not path.exists():
+        places = [Path(self._source.root).parent, Path(self._source.root)] if self._source.root else []
+        path = next((place / "truth.parquet" for place in places if (place / "truth.parquet").exists()), None)
+        if path is None:
             raise CurateError("the source has no truth table (truth.parquet beside its images): only synthetic sources "
                               "have one; take the step out of the recipe")  # fmt: skip
         return path

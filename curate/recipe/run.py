@@ -13,6 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from curate.collect import SOURCES
+from curate.collect.several import SeveralParams
 from curate.core import columns as col
 from curate.core.decisions import Decisions, apply_decisions
 from curate.core.errors import CurateError, InputError
@@ -146,6 +147,8 @@ class _Run:
             paths = {key: str(path) for key, path in paths_of(params).items()}
             if paths:
                 recipe[name] = {**recipe[name], **paths}
+        if isinstance(self.recipe.source, SeveralParams):
+            recipe["source"] = self.recipe.source.model_dump(mode="json")
         plan = {
             "name": self.recipe.name, "seed": self.recipe.seed, "recipe": recipe,
             "source": {"kind": self.recipe.source.kind, "root": root}, "cache": str(self.cache.resolve()),

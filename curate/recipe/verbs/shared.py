@@ -16,13 +16,14 @@ StepWithParams = tuple[str, Mapping[str, Any]]
 
 def verb_recipe(
     verb: str,
-    source: str,
+    source: str | Mapping[str, Any],
     steps: Sequence[StepWithParams],
     overrides: Sequence[str] = (),
     *,
     against: Path | None = None,
 ) -> Recipe:
-    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows.
+    """The recipe of a verb: its steps over a source that `curate.collect.recognise` knows, or over one
+    that is spelt out with its kind.
 
     The recipe's name is the verb's; files and folders are named by whole paths, so that the run can be resumed and
     undone from anywhere. overrides: `key.path=value`, as `--set` takes them (`source.labels=labels.csv`, `seed=3`).
@@ -30,7 +31,7 @@ def verb_recipe(
     """
     raw: dict[str, Any] = {
         "name": verb,
-        "source": _plain(recognise(source).model_dump(exclude_none=True)),
+        "source": _plain(recognise(source).model_dump(exclude_none=True) if isinstance(source, str) else source),
         "steps": [{name: {key: value for key, value in given.items() if value is not None}} for name, given in steps],
     }
     if against is not None:
@@ -41,6 +42,8 @@ def verb_recipe(
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return str(value.expanduser().resolve()) if isinstance(value, Path) else value
 
 
