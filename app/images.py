@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from curate.core import columns as col
 from curate.core.files import read_json
-from curate.core.manifest import read_columns, text_array
+from curate.core.manifest import text_array
+from curate.core.tables import read_columns
 from curate.report.groups import dropped_mask
 from curate.report.runs import RunFolder, read_run
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from curate.core import columns as col
 from curate.core.errors import InputError
 from curate.core.files import json_digest, locate
-from curate.core.manifest import read_columns
+from curate.core.tables import read_columns
 from curate.report.runs import RunFolder
 
 TAG = "curate:"  # begins every tag that has to do with the run; a person's other tags are never touched

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from curate.audit.score_table import ScoreTable
 from curate.audit.source import ALL
 from curate.core.errors import InputError, nearest
-from curate.core.manifest import read_columns, text_array
+from curate.core.manifest import text_array
+from curate.core.tables import read_columns
 
 _LABELS = {"1": True, "true": True, "0": False, "-1": False, "false": False}
 _BOB = ("id_a", "id_b", "probe", "score")

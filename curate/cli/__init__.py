@@ -10,6 +10,7 @@ from curate.cli import (  # noqa: F401  (importing registers the verbs)
     audits,
     balancing,
     cleaning,
+    collecting,
     looking,
     noise,
     overlap,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from curate.cli.collecting import convert_images
 from curate.cli.shared import (
     CORES,
     Bars,
@@ -94,15 +95,34 @@ def verify(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A list of pairs: a file or a folder.")],
+    source: Annotated[Path, typer.Argument(help="Images (any source), or a list of pairs: a file or a folder.")],
     out: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    to: Annotated[str | None, typer.Option("--to", help="table, lfw, rfw, insightface, ijb or bob.")] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Folder of the images, for insightface.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="Images: folder, records, bin, webdataset or "
+            "huggingface. Pairs: table, lfw, rfw, insightface, ijb or bob.",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Folder of the images, where SOURCE does not say it.")
+    ] = None,
 ) -> None:
-    """Write a list of pairs in another format; the ending of OUT says which, or --to."""
+    """Write images, or a list of pairs, in another format; the ending of OUT says which, or --to."""
     from curate.core.errors import InputError
-    from curate.protocol.formats import format_for, read_pairs
+    from curate.core.tables import TABLE_SUFFIXES, column_names
+    from curate.protocol.formats import FORMATS, format_for, read_pairs
 
+    # A .bin is both: its images are meant where OUT is a layout of images.
+    if source.suffix.lower() in TABLE_SUFFIXES:
+        pairs_given = "image_id_a" in column_names(source)[0]
+    elif source.suffix.lower() == ".bin":
+        pairs_given = False
+    else:
+        pairs_given = (source / "pairs.parquet").is_file() or any(one.recognises(source) for one in FORMATS.values())
+    if not pairs_given and convert_images(str(source), out, to, root):
+        return
     if out.is_dir() and any(out.iterdir()):
         raise InputError("the folder is not empty", file=out, remedy="Choose a new one")
     if (source / "pairs.parquet").is_file():

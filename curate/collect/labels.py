@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from curate.collect.source import counted, label_levels
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
-from curate.core.manifest import read_columns, text_array
+from curate.core.manifest import text_array
+from curate.core.tables import Refused, read_columns
 
 #: Columns that name the image of a row, in order of preference; without one of them `identity` is the key.
 IMAGE_KEYS = (col.IMAGE_ID, col.PATH, "file")
@@ -44,7 +45,7 @@ class _Match:
 def join_labels(
     frame: pd.DataFrame, path: Path, levels: Mapping[str, str] | None, columns: Mapping[str, str]
 ) -> Joined:
-    """Add label columns from a CSV or Parquet file to a table of images.
+    """Add label columns from a CSV, JSON lines or Parquet file to a table of images.
 
     The key is the column `image_id`, `path` or `file`, else `identity`; `columns` (our name -> the file's name) may
     name another. A key is matched as it stands, then with `\\` read as `/` and without a leading `./`. Joined are the
@@ -53,7 +54,8 @@ def join_labels(
     Raises InputError for a missing file, an unknown column, two rows of one key with different values (a missing value
     differs from nothing), and a file of which no row matches.
     """
-    table, stored = read_columns(path)
+    refused = Refused()
+    table, stored = read_columns(path, refused)
     asked = label_levels(levels, columns)
     if levels is None:
         for name in col.IDENTITY_LABELS:
@@ -79,7 +81,8 @@ def join_labels(
                 f"the label file has no column {theirs!r}", file=path, remedy=nearest(theirs, table.column_names) + way
             )
         frame[name] = _column(text_array(table.column(theirs)), match, path, theirs)
-    return Joined(frame, asked, tuple(_notes(table, key, match, path)))
+    notes = [*refused.notes(path), *_notes(table, key, match, path)]
+    return Joined(frame, asked, tuple(notes))
 
 
 def _key(table: pa.Table, path: Path, columns: Mapping[str, str]) -> tuple[str, bool]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
 from curate.core.files import path_problem, write_table
+from curate.core.tables import LEVELS_KEY, Refused, read_columns
 
-_LEVELS_KEY = b"curate.levels"
 #: Columns held as numbers, with their type and what stands for a missing value.
 _NUMBERS = {col.REPLICA: (np.int32, 0), col.AUGMENT_SEED: (np.uint64, 0), col.WEIGHT: (np.float64, 1.0)}
 
@@ -54,10 +50,12 @@ class Manifest:
         """Validate a table and put it in order.
 
         `levels` names the label columns; where it is None, `gender` and `ethnicity` are labels if present.
-        `origin` is the file to name in errors. A missing `path` means no pixels; a missing `dataset` is
-        `origin`'s stem. Raises InputError with row, column, value and remedy.
+        `origin` is the file to name in errors. A missing `image_id` is the `path`; a missing `path` means no pixels; a
+        missing `dataset` is `origin`'s stem. Raises InputError with row, column, value and remedy.
         """
         frame = frame.reset_index(drop=True)
+        if col.IMAGE_ID not in frame and col.PATH in frame:
+            frame = frame.assign(**{col.IMAGE_ID: frame[col.PATH]})
         for name in (col.IMAGE_ID, col.IDENTITY):
             if name not in frame:
                 raise InputError(
@@ -144,7 +142,7 @@ class Manifest:
     def write(self, path: Path | str) -> None:
         """Write the manifest as Parquet, atomically; the levels of its labels go along."""
         levels = ",".join(f"{name}={level}" for name, level in sorted(self.levels.items()))
-        write_table(path, self.frame, {_LEVELS_KEY.decode(): levels})
+        write_table(path, self.frame, {LEVELS_KEY.decode(): levels})
 
 
 def read_manifest(
@@ -153,13 +151,16 @@ def read_manifest(
     root: Path | str | None = None,
     levels: Mapping[str, str] | None = None,
     columns: Mapping[str, str] | None = None,
+    refused: Refused | None = None,
 ) -> Manifest:
-    """Read a manifest from Parquet or CSV.
+    """Read a manifest from Parquet, CSV or JSON lines.
 
     root: folder of the pixels; default: none. columns: our name -> the file's name, for tables that use other names.
+    refused: see `curate.core.tables.read_columns`.
     Raises InputError where the file is missing or unreadable, or a value is not allowed.
     """
-    table, stored = read_columns(path)
+    text = {*col.TEXT, *(theirs for ours, theirs in (columns or {}).items() if ours in col.TEXT)}
+    table, stored = read_columns(path, refused, text=text)
     names = table.column_names
     for ours, theirs in (columns or {}).items():
         if theirs not in names:
@@ -182,50 +183,6 @@ def read_manifest(
                 table = table.set_column(index, name, pc.dictionary_encode(column.cast(pa.string())))
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     return Manifest.from_frame(frame, root=root, levels=levels, origin=path)
-
-
-def read_columns(path: Path | str) -> tuple[pa.Table, dict[str, str] | None]:
-    """A CSV or Parquet file as an Arrow table, and the label levels stored in it, if any.
-
-    In CSV every column is text (an identity `007` stays so), an empty cell is null, and spaces after a comma go.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file", file=path, remedy="Check the path; relative ones start at the current folder")
-    try:
-        if path.suffix.lower() == ".csv":
-            return _read_csv(path), None
-        schema = pq.read_schema(path)
-        dictionary = [
-            name for name, kind in zip(schema.names, schema.types, strict=True)
-            if name not in col.TEXT and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
-        ]  # fmt: skip
-        table = pq.read_table(path, read_dictionary=dictionary)
-        levels = (schema.metadata or {}).get(_LEVELS_KEY)
-        if levels is None:
-            return table, None
-        return table, dict(pair.split("=") for pair in levels.decode().split(",") if pair)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeDecodeError) as error:
-        raise InputError(f"the table can't be read ({error})", file=path, allowed="CSV (UTF-8) or Parquet") from error
-
-
-def _read_csv(path: Path) -> pa.Table:
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as handle:
-        names = next(csv.reader(handle), [])
-    if not any(name.strip() for name in names):
-        raise InputError("the file is empty", file=path, remedy="Its first line must name the columns")
-    repeated = [name for name, count in Counter(name.strip() for name in names).items() if count > 1]
-    if repeated:
-        raise InputError(f"the column {repeated[0]!r} stands twice in the first line", file=path)
-    table = pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
-    )
-    columns = [pc.utf8_trim_whitespace(column) for column in table.columns]
-    return pa.table(dict(zip((name.strip() for name in names), columns, strict=True)))
 
 
 def text_array(values: Any) -> pa.Array:

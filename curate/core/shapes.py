@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from curate.core.decisions import Decisions
 from curate.core.errors import CurateError
 from curate.core.manifest import Manifest
+from curate.core.vectors import Vectors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +108,8 @@ class Report:
 
     tables: `folder/name` -> DataFrame, written as `RUN/folder/name.parquet`. documents: `folder/name` -> a JSON value,
     written as `RUN/folder/name.json`. summary: a few plain figures to print. notes: sentences that a reader must not
-    miss.
+    miss. vectors: embeddings, written as a vector store at the top of the run folder, which is one then; the engine
+    puts the model's name and fingerprint in.
     """
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -115,6 +117,7 @@ class Report:
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     documents: Mapping[str, Any] = field(default_factory=dict)
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)

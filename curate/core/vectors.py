@@ -17,6 +17,9 @@ from curate.core.errors import InputError
 from curate.core.files import atomic_path, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import text_array
 
+#: What a vector store consists of.
+VECTOR_FILES = ("vectors.npy", "image_ids.parquet", "meta.json")
+
 _TILE = 65_536
 
 
@@ -94,12 +97,12 @@ def load_vectors(folder: Path | str, ids: Path | str | None = None) -> Vectors:
     ids: that table; by default the one of the same name beside the `.npy`. Raises InputError where ids and rows differ
     in number, `ids` is given for a folder, or a vector is not finite and of unit length.
     """
-    vectors = open_vectors(folder)
+    vectors = open_vectors(folder, ids)
     check_unit_length(vectors.matrix, origin=folder)
     return vectors
 
 
-def open_vectors(folder: Path | str) -> Vectors:
+def open_vectors(folder: Path | str, ids: Path | str | None = None) -> Vectors:
     """As `load_vectors`, but no vector is looked at: for who reads a few of millions, and norms those himself."""
     folder = Path(folder)
     if folder.suffix == ".npy":

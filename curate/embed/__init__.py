@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from curate.embed.params import BaselineParams, DlibParams, VectorsParams
+from curate.embed.params import BaselineParams, DlibParams, OnnxParams, TorchParams, VectorsParams
 from curate.embed.protocol import Embedder
 
 if TYPE_CHECKING:
     from curate.core.shapes import StrictParams
 
 #: The embedder of a recipe, told apart by its `kind`.
-EmbedderParams = Annotated[Union[BaselineParams, DlibParams, VectorsParams], Field(discriminator="kind")]  # noqa: UP007
+EmbedderParams = Annotated[
+    Union[BaselineParams, DlibParams, OnnxParams, TorchParams, VectorsParams],  # noqa: UP007
+    Field(discriminator="kind"),
+]
 
 
 def make_embedder(settings: StrictParams) -> Embedder:
@@ -32,8 +35,19 @@ def make_embedder(settings: StrictParams) -> Embedder:
         from curate.embed.dlib_model import DlibEmbedder
 
         return DlibEmbedder(settings)
+    if isinstance(settings, OnnxParams):
+        from curate.embed.onnx_model import OnnxEmbedder
+
+        return OnnxEmbedder(settings)
+    if isinstance(settings, TorchParams):
+        from curate.embed.torch_model import TorchEmbedder
+
+        return TorchEmbedder(settings)
     raise InputError("these settings make no embedder", value=getattr(settings, "kind", type(settings).__name__),
-                     allowed="baseline, dlib")  # fmt: skip
+                     allowed="baseline, dlib, onnx, torch")  # fmt: skip
 
 
-__all__ = ["BaselineParams", "DlibParams", "Embedder", "EmbedderParams", "VectorsParams", "make_embedder"]
+__all__ = [
+    "BaselineParams", "DlibParams", "Embedder", "EmbedderParams", "OnnxParams", "TorchParams", "VectorsParams",
+    "make_embedder",
+]  # fmt: skip

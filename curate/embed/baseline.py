@@ -31,6 +31,7 @@ class BaselineEmbedder:
 
     name = "baseline"
     size = _GRID * _GRID * _BINS + ((_SIDE - _BLOCK) // _CELL + 1) ** 2 * 4 * 9
+    dtype = np.dtype(np.float32)
 
     def __init__(self, settings: BaselineParams | None = None) -> None:
         self.settings = settings or BaselineParams()

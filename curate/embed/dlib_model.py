@@ -17,7 +17,7 @@ from curate.embed.params import DlibParams
 
 _VERSION = 2
 _RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
-_LANDMARKS = "shape_predictor_5_face_landmarks.dat"  # free for any use; the 68-point file is not
+LANDMARKS = "shape_predictor_5_face_landmarks.dat"  # free for any use; the 68-point file is not
 
 
 class DlibEmbedder:
@@ -30,10 +30,11 @@ class DlibEmbedder:
 
     name = "dlib"
     size = 128
+    dtype = np.dtype(np.float32)
 
     def __init__(self, settings: DlibParams | None = None) -> None:
         self.settings = settings or DlibParams()
-        files = [model_file(_RECOGNISER), model_file(_LANDMARKS)]
+        files = [model_file(_RECOGNISER), model_file(LANDMARKS)]
         if importlib.util.find_spec("dlib") is None:
             raise MissingExtra("dlib-bin", "dlib", "The embedder 'dlib'")
         digests = [file_digest(file) for file in files]
@@ -87,6 +88,6 @@ def _models() -> tuple[Any, Any]:
     import dlib
 
     return (
-        dlib.shape_predictor(str(model_file(_LANDMARKS))),
+        dlib.shape_predictor(str(model_file(LANDMARKS))),
         dlib.face_recognition_model_v1(str(model_file(_RECOGNISER))),
     )

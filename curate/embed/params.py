@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from curate.core.shapes import StrictParams
+from curate.embed.card import ModelCard
 
 
 class BaselineParams(StrictParams):
@@ -24,6 +25,31 @@ class DlibParams(StrictParams):
 
     kind: Literal["dlib"] = "dlib"
     padding: Annotated[float, Field(ge=0, le=1)] = 0.25  # of the face chip, as a share of its width
+
+
+class NetworkParams(StrictParams):
+    """What models of the user's own share."""
+
+    card: ModelCard | None = None  # how the model takes its images; None: MODEL.yaml beside its file
+    align: Literal["none", "landmarks", "dlib", "detector"] = "none"  # none: images are face crops already
+    detector: Path | None = None  # an ONNX face detector, for `align: detector`
+    batch: Annotated[int, Field(ge=1, le=4096)] = 64  # faces at once; part of what the vectors depend on
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class OnnxParams(NetworkParams):
+    """A face model as an ONNX file. Needs `pip install 'curate[onnx]'`."""
+
+    kind: Literal["onnx"] = "onnx"
+    model: Path
+
+
+class TorchParams(NetworkParams):
+    """A TorchScript file, or `package.module:function` that returns a module. Needs `pip install 'curate[torch]'`."""
+
+    kind: Literal["torch"] = "torch"
+    model: str
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class VectorsParams(StrictParams):

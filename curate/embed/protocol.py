@@ -16,12 +16,14 @@ class Embedder(Protocol):
     """Images to unit vectors, in two halves: a pure map of each image, and what is fitted on all of them.
 
     name: of the model. fingerprint: changes whenever a vector could (version, settings, model file). size: K, the
-    length of the raw descriptor. Embedders are picklable.
+    length of the raw descriptor; dtype: what it is kept as. One whose attribute `takes_landmarks` is true is given the
+    manifest's landmarks `(n, 5, 2)` beside the images. Embedders are picklable.
     """
 
     name: str
     fingerprint: str
     size: int
+    dtype: np.dtype
 
     def describe(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Raw descriptors `(n, K)` float32 of images `(H, W, 3)` uint8 RGB; each depends on its image alone."""

@@ -1,4 +1,4 @@
-"""Images inside of containers, one member at a time: MXNet's RecordIO (`.rec`) and plain `.tar`.
+"""Images inside of containers, one member at a time: MXNet's RecordIO (`.rec`), `.tar`, Parquet, Arrow and `.bin`.
 
 A manifest path `container#member` names one. A container stays open, and is read at offsets only, so that processes
 that share it after a fork don't disturb one another. Nothing is extracted, and nothing in a container is trusted: every
@@ -8,6 +8,9 @@ length is held against the file's.
   `IfQQ` and its labels are passed over; what is left is the image's file.
 - `shard.tar#anna/1.jpg`: the member of that name, the last of several. The names are listed once, when the first
   member is asked for. Compressed archives are not read: they have no offsets.
+- `train.parquet#12`, `train.arrow#12`: the bytes in row 12 (0 is the first) of the first column that holds any, as
+  Hugging Face writes images; `#image:12` names the column.
+- `lfw.bin#2048:5211`: 5,211 bytes from byte 2,048 on, as `curate.images.pickled` finds them.
 
 Source of the format: dmlc-core, `recordio.h`; MXNet, `recordio.py` (`IRHeader`).
 """
@@ -18,11 +21,15 @@ import functools
 import os
 import re
 import struct
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from curate.images.reasons import CORRUPT, EMPTY_FILE, FINE, MISSING, NOT_A_FILE, TOO_LARGE, TRUNCATED
 
-_PATH = re.compile(r"(.+?\.(?:rec|tar))#(.+)", re.IGNORECASE | re.DOTALL)
+_PATH = re.compile(r"(.+?\.(?:rec|tar|parquet|arrow|bin))#(.+)", re.IGNORECASE | re.DOTALL)
+_SPAN = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
+_ROW = re.compile(r"(?:(.+):)?([0-9]{1,18})", re.DOTALL)
 _MAGIC = 0xCED7230A
 _PART = struct.Struct("<II")
 _HEADER = struct.Struct("<IfQQ")
@@ -46,7 +53,8 @@ class Container(Protocol):
 
 def open_container(handle: int, name: str) -> Container:
     """The container behind a file handle, by the ending of its name; it closes the handle when it goes."""
-    return _Records(handle) if name[-4:].lower() == ".rec" else _Archive(handle)
+    kinds = {".rec": _Records, ".tar": _Archive, ".bin": _Bytes, ".parquet": _ParquetRows, ".arrow": _ArrowRows}
+    return kinds[os.path.splitext(name)[1].lower()](handle)
 
 
 class _Open:
@@ -144,3 +152,109 @@ class _Archive(_Open):
         if offset + size > self._size:
             return TRUNCATED, b""
         return (FINE, self._at(offset, size)) if size else (EMPTY_FILE, b"")
+
+
+class _Bytes(_Open):
+    def read(self, member: str, most: int) -> tuple[int, bytes]:
+        found = _SPAN.fullmatch(member)
+        if found is None:
+            return MISSING, b""
+        offset, size = int(found[1]), int(found[2])
+        if size > most:
+            return TOO_LARGE, b""
+        if offset + size > self._size:
+            return TRUNCATED, b""
+        return (FINE, self._at(offset, size)) if size else (EMPTY_FILE, b"")
+
+
+class _Rows(_Open):
+    """Rows of a table with bytes; the last piece that was read stays in memory."""
+
+    def __init__(self, handle: int) -> None:
+        super().__init__(handle)
+        self._held: tuple[str, int, Any] | None = None
+
+    def read(self, member: str, most: int) -> tuple[int, bytes]:
+        found = _ROW.fullmatch(member)
+        if found is None:
+            return MISSING, b""
+        try:
+            reason, value = self._value(found[1], int(found[2]))
+        except (ValueError, TypeError, KeyError, OSError, MemoryError, NotImplementedError):  # Arrow's errors are these
+            return CORRUPT, b""
+        if reason:
+            return reason, b""
+        if value is None:
+            return EMPTY_FILE, b""
+        if len(value) > most:
+            return TOO_LARGE, b""
+        return (FINE, bytes(value)) if len(value) else (EMPTY_FILE, b"")
+
+    def _value(self, name: str | None, row: int) -> tuple[int, bytes | None]:
+        column = name or bytes_column(self._schema)
+        if column is None:
+            return CORRUPT, None
+        piece = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if row >= self._starts[-1]:
+            return MISSING, None
+        if self._held is None or self._held[:2] != (column, piece):
+            self._held = (column, piece, self._piece(piece, column))
+        value = self._held[2][row - int(self._starts[piece])].as_py()
+        return FINE, value.get("bytes") if isinstance(value, dict) else value
+
+
+class _ParquetRows(_Rows):
+    @functools.cached_property
+    def _file(self) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(open(os.dup(self._handle), "rb", closefd=True))
+
+    @property
+    def _schema(self) -> Any:
+        return self._file.schema_arrow
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        groups = self._file.metadata
+        return np.cumsum([0, *(groups.row_group(at).num_rows for at in range(groups.num_row_groups))])
+
+    def _piece(self, piece: int, column: str) -> Any:
+        return self._file.read_row_group(piece, columns=[column]).column(column)
+
+
+class _ArrowRows(_Rows):
+    @functools.cached_property
+    def _batches(self) -> list[Any]:
+        import pyarrow as pa
+
+        mapped = pa.memory_map(f"/proc/self/fd/{self._handle}")
+        try:
+            return list(pa.ipc.open_stream(mapped))
+        except pa.ArrowInvalid:
+            opened = pa.ipc.open_file(mapped)
+            return [opened.get_batch(at) for at in range(opened.num_record_batches)]
+
+    @property
+    def _schema(self) -> Any:
+        return self._batches[0].schema
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def _piece(self, piece: int, column: str) -> Any:
+        return self._batches[piece].column(column)
+
+
+def bytes_column(schema: Any) -> str | None:
+    """The first column of a table that holds bytes, or structures with a field `bytes`, as Hugging Face's images do."""
+    import pyarrow as pa
+
+    for field in schema:
+        inner = field.type
+        if pa.types.is_struct(inner) and (at := inner.get_field_index("bytes")) >= 0:
+            inner = inner.field(at).type
+        if pa.types.is_binary(inner) or pa.types.is_large_binary(inner):
+            return field.name
+    return None

@@ -32,9 +32,10 @@ class Describer(Protocol):
     """What the fact `descriptor` needs of an embedder."""
 
     size: int
+    dtype: np.dtype
 
-    def describe(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """RGB images `(H, W, 3)` uint8 -> raw descriptors `(n, size)` float32, each of its own image alone."""
+    def describe(self, images: Sequence[np.ndarray], landmarks: np.ndarray | None = None) -> np.ndarray:
+        """RGB images `(H, W, 3)` uint8 -> raw descriptors `(n, size)`, each of its own image (and landmarks) alone."""
         ...
 
 
@@ -84,13 +85,15 @@ class ShardTask:
     """What to compute of which files.
 
     root: the manifest's root. paths: at most SHARD manifest paths ("" for a row without a file). names: of FEATURES,
-    and `descriptor`, which needs the embedder.
+    and `descriptor`, which needs the embedder. landmarks: `(len(paths), 5, 2)` float32, NaN where there are
+    none, for an embedder that takes them; None for others.
     """
 
     root: str
     paths: tuple[str, ...]
     names: tuple[str, ...]
     embedder: Describer | None = None
+    landmarks: np.ndarray | None = None
 
 
 def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
@@ -106,7 +109,7 @@ def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
     facts = {
         name: np.zeros((n, *FEATURES[name].shape), FEATURES[name].dtype) for name in task.names if name in FEATURES
     }
-    descriptors = _Descriptors(task.embedder, n) if DESCRIPTOR in names else None
+    descriptors = _Descriptors(task.embedder, n, task.landmarks) if DESCRIPTOR in names else None
     waves = _Waves(facts)
     takers = [take for name, take in _TAKERS.items() if name in names]
     wanted = {"colour": bool(names & _COLOUR), "grey": bool(names & _GREY), "small": bool(names & _SMALL)}
@@ -194,9 +197,10 @@ class _Waves:
 class _Descriptors:
     """Hands images to the embedder in groups, so that no more than a few are held at once."""
 
-    def __init__(self, embedder: Describer, n: int) -> None:
+    def __init__(self, embedder: Describer, n: int, landmarks: np.ndarray | None) -> None:
         self.embedder = embedder
-        self.matrix = np.zeros((n, embedder.size), np.float32)
+        self.landmarks = landmarks
+        self.matrix = np.zeros((n, embedder.size), embedder.dtype)
         self.rows: list[int] = []
         self.images: list[np.ndarray] = []
         self.held = 0
@@ -210,7 +214,8 @@ class _Descriptors:
 
     def finish(self) -> np.ndarray:
         if self.rows:
-            self.matrix[self.rows] = self.embedder.describe(self.images)
+            given = () if self.landmarks is None else (self.landmarks[self.rows],)
+            self.matrix[self.rows] = self.embedder.describe(self.images, *given)
             self.rows, self.images, self.held = [], [], 0
         return self.matrix
 

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from curate.core import columns as col
 from curate.core.errors import InputError, nearest
 from curate.core.files import read_table
-from curate.core.manifest import Manifest, read_columns, text_array
+from curate.core.manifest import Manifest, text_array
 from curate.core.shapes import Features
+from curate.core.tables import read_columns
 from curate.protocol.params import QUALITY
 
 #: Numbers are matched in this many bins of equally many images.

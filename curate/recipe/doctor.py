@@ -14,6 +14,8 @@ _OPTIONAL = (
     ("umap", "umap-learn", "app", "a map of the vectors by UMAP, on the page Clusters"),
     ("_dlib_pybind11", "dlib-bin", "dlib", "128-d face vectors from a trained network (embedder: {kind: dlib})"),
     ("face_recognition_models", "face_recognition_models", "dlib", "the network's weights"),
+    ("onnxruntime", "onnxruntime", "onnx", "your own face model or detector (embedder: {kind: onnx})"),
+    ("httpx", "httpx", "download", "photographs from lists of URLs (curate download)"),
     ("imblearn", "imbalanced-learn", "balance", "random over- and undersampling (curate balance --compare)"),
     ("albumentations", "albumentations", "augment", "pictures of replicas, on the way or as files"),
     ("torch", "torch", "train", "a manifest as a training set (curate.balance.dataset)"),

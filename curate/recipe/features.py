@@ -91,10 +91,10 @@ class FeatureStore:
         self._content: np.ndarray | None = None
         self._stat_keys: np.ndarray | None = None
         self._fit_cache: tuple[str, np.ndarray] | None = None
+        columns = [name for name in (col.IMAGE_ID, col.IDENTITY, col.PATH, col.LANDMARKS) if name in source.frame]
+        self._landmark_rows: np.ndarray | None = None
         self._own = (
-            Manifest.from_frame(source.frame.loc[source.originals(), [col.IMAGE_ID, col.IDENTITY, col.PATH]], levels={})
-            if self.has_pixels
-            else None
+            Manifest.from_frame(source.frame.loc[source.originals(), columns], levels={}) if self.has_pixels else None
         )
         #: Images looked at in this run, so that an unreadable one is not read again for every feature.
         self._looked = np.zeros(len(self._own) if self._own is not None else 0, dtype=bool)
@@ -118,6 +118,11 @@ class FeatureStore:
             self._embedder = make_embedder(self._params)
         return self._embedder
 
+    @property
+    def model(self) -> str:
+        """The name of what made the vectors."""
+        return load_vectors(self._params.path).model if self._params.kind == "vectors" else self.embedder.name
+
     # ---- what is known and what it would cost -------------------------------------------------------------------
 
     def pending(self, names: Sequence[str]) -> Pending:
@@ -129,7 +134,7 @@ class FeatureStore:
         missing = (content == 0).all(axis=1)
         for name in names:
             if name != CONTENT:
-                missing |= ~self._cache_of(name).known(content)
+                missing |= ~self._cache_of(name).known(self._keys(name, content))
         count = int(missing.sum())
         if not count:
             return Pending(0, 0.0)
@@ -149,7 +154,10 @@ class FeatureStore:
             if self._params.kind == "vectors":
                 return json_digest([name, load_vectors(self._params.path, self._params.ids).fingerprint])
             train = _training_rows(manifest)
-            return json_digest([name, self.embedder.fingerprint, self._digest(manifest, train), self._digest(manifest)])
+            parts = [name, self.embedder.fingerprint, self._digest(manifest, train), self._digest(manifest)]
+            if (points := self._landmarks()) is not None:
+                parts.append(hashlib.sha256(points[self._rows(manifest)].tobytes()).hexdigest())
+            return json_digest(parts)
         if name == TRUTH:
             return json_digest([name, hashlib.sha256(self._truth_path().read_bytes()).hexdigest()])
         return json_digest([name, _version(name), self._digest(manifest)])
@@ -171,7 +179,7 @@ class FeatureStore:
         rows = rows if order is None else rows[order]
         if name == CONTENT:
             return self._content[rows]
-        hit, values = self._cache_of(name).lookup(self._content[rows], *self._layout(name))
+        hit, values = self._cache_of(name).lookup(self._keys(name, self._content, rows), *self._layout(name))
         if not hit.all():
             # Unreadable files have no content to be found by; they cost little to look at again.
             wanted = np.unique(rows[~hit])
@@ -201,7 +209,7 @@ class FeatureStore:
         for name in names:
             if name != CONTENT:
                 known = wanted & readable
-                missing[known] |= ~self._cache_of(name).known(content[known])
+                missing[known] |= ~self._cache_of(name).known(self._keys(name, content, np.flatnonzero(known)))
         self._run(missing, names, content)
 
     def _run(self, missing: np.ndarray, names: list[str], content: np.ndarray) -> None:
@@ -219,7 +227,7 @@ class FeatureStore:
             self._looked[rows] = True
             for name in names:
                 if name != CONTENT:
-                    self._cache_of(name).save(facts[CONTENT], facts[name])
+                    self._cache_of(name).save(self._keys(name, content, rows), facts[name])
             # Last, so that a content is known only when its facts are. An unreadable file has none.
             readable = facts[CONTENT].any(axis=1)
             self._content_cache().save(self._stats()[rows][readable], facts[CONTENT][readable])
@@ -281,7 +289,10 @@ class FeatureStore:
 
         paths = tuple(self._own.frame[col.PATH].iloc[rows].tolist())
         embedder = self.embedder if DESCRIPTOR in names else None
-        return ShardTask(str(self._source.root), paths, tuple(names), embedder)
+        points = self._landmarks() if embedder is not None else None
+        return ShardTask(
+            str(self._source.root), paths, tuple(names), embedder, None if points is None else points[rows]
+        )
 
     def _compute(self, rows: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         parts = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
@@ -333,10 +344,35 @@ class FeatureStore:
 
     def _layout(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         if name == DESCRIPTOR:
-            return (self.embedder.size,), np.dtype(np.float32)
+            return (self.embedder.size,), np.dtype(self.embedder.dtype)
         from curate.images.facts import FEATURES
 
         return tuple(FEATURES[name].shape), np.dtype(FEATURES[name].dtype)
+
+    def _landmarks(self) -> np.ndarray | None:
+        """The source's landmarks `(n, 5, 2)`, NaN where missing, for an embedder that takes them; else None."""
+        if not getattr(self.embedder, "takes_landmarks", False):
+            return None
+        if self._landmark_rows is None:
+            from curate.images.align import numbers_of
+
+            if col.LANDMARKS not in self._own.frame:
+                raise CurateError("align: landmarks, but the source has no column 'landmarks': ten numbers a row, "
+                                  "x and y of both eyes, the nose and the corners of the mouth")  # fmt: skip
+            found = numbers_of(self._own.frame[col.LANDMARKS], 10, name=col.LANDMARKS)
+            self._landmark_rows = found.reshape(-1, 5, 2)
+        return self._landmark_rows
+
+    def _keys(self, name: str, content: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """What a feature of these rows is found by: the content, and the landmarks where it depends on them."""
+        keys = content if rows is None else content[rows]
+        points = self._landmarks() if name == DESCRIPTOR else None
+        if points is None:
+            return keys
+        points = points if rows is None else points[rows]
+        marks = [hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in points]
+        mixed = keys ^ np.frombuffer(b"".join(marks), np.uint64).reshape(-1, 2)
+        return np.where(keys.any(axis=1)[:, None], mixed, 0)
 
     def _content_cache(self) -> KeyedCache:
         root = os.path.realpath(self._source.root)

@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_limits
 from curate.core import columns as col
 from curate.core.errors import CurateError
 from curate.core.files import file_digest, json_digest, write_json, write_table
-from curate.core.manifest import Manifest, read_columns, read_manifest, text_array
+from curate.core.manifest import Manifest, read_manifest, text_array
 from curate.core.shapes import SerialExecutor
+from curate.core.tables import read_columns
 from curate.core.vectors import Vectors
 from curate.recipe.features import DESCRIPTOR, FeatureStore
 from curate.recipe.schema import make_recipe

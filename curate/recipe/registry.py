@@ -31,8 +31,10 @@ BUILTIN = (
     "curate.clean.overlap",
     "curate.clean.overlap_pairs",
     "curate.clean.planted",
+    "curate.clean.ranking",
     "curate.clean.small_identities",
     "curate.clean.unreadable",
+    "curate.embed.report",
     "curate.protocol.holdout",
     "curate.protocol.pairs",
 )

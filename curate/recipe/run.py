@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest, json_digest, path_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
+from curate.core.vectors import VECTOR_FILES
 from curate.recipe.against import Against
 from curate.recipe.features import (
     DECISIONS,
+    EMBEDDING,
     EVIDENCE,
     OF_THE_RUN,
     SOURCE,
@@ -276,10 +278,14 @@ class _Run:
         for name, value in report.documents.items():
             write_json(self.folder.path / f"{name}.json", value)
             files.append(f"{name}.json")
+        if report.vectors is not None:
+            named = replace(report.vectors, model=self.store.model, fingerprint=self.store.key(EMBEDDING, manifest))
+            named.write(self.folder.path)
+            files += VECTOR_FILES
         summary = self._summary(item, manifest, manifest)
         summary |= {
             "summary": dict(report.summary), "notes": [*report.notes, *notes], "tables": list(report.tables),
-            "documents": list(report.documents),
+            "documents": list(report.documents), "files": list(VECTOR_FILES) if report.vectors is not None else [],
             "figures": [
                 {"kind": f.kind, "table": f.table, "title": f.title, "options": dict(f.options)} for f in report.figures
             ],

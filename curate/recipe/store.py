@@ -140,12 +140,13 @@ class RunFolder:
         write_json(path, plan)
 
     def remove_outputs(self, folder: str) -> None:
-        """Remove the tables and documents that a report's summary names."""
+        """Remove the tables, documents and vectors that a report's summary names."""
         path = self.path / folder / "summary.json"
         if path.exists():
             summary = read_json(path)
             names = [f"{name}.parquet" for name in summary.get("tables", [])]
-            for name in [*names, *(f"{name}.json" for name in summary.get("documents", []))]:
+            documents = [f"{name}.json" for name in summary.get("documents", [])]
+            for name in [*names, *documents, *summary.get("files", [])]:
                 (self.path / name).unlink(missing_ok=True)
 
     def unfinish(self) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from curate.core import columns as col
-from curate.core.manifest import read_columns, text_array
+from curate.core.manifest import text_array
+from curate.core.tables import read_columns
 from curate.report.runs import RunFolder
 from curate.stats import imbalance
 from curate.stats.intervals import wilson

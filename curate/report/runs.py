@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError
 from curate.core.files import path_problem, read_json, read_table
-from curate.core.manifest import read_columns, text_array
+from curate.core.manifest import text_array
 from curate.core.shapes import Figure
+from curate.core.tables import read_columns
 
 #: What stands before the id of an image of the run held against, where a new image has the same id.
 AGAINST = "against:"

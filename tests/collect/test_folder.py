@@ -176,7 +176,7 @@ def test_recognise(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         recognise(str(tmp_path / "other.csv"))
     for wrong in ("a/1.jpg", "nothing"):
-        with pytest.raises(InputError, match=r"a folder .*, a manifest .*, or the word 'synthetic'"):
+        with pytest.raises(InputError, match=r"a folder .*, a table .*, or the word 'synthetic'"):
             recognise(str(root / wrong))
 
 

@@ -134,6 +134,7 @@ class Means:
     """An embedder whose descriptor is the mean colour."""
 
     size = 3
+    dtype = np.dtype(np.float32)
 
     def describe(self, images):
         return np.array([image.reshape(-1, 3).mean(axis=0) for image in images], np.float32)

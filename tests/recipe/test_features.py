@@ -121,6 +121,7 @@ def test_the_fit_sees_the_training_side_only(faces: Manifest, params, tmp_path: 
         def __init__(self, inner):
             self.inner = inner
             self.fingerprint, self.size, self.name = inner.fingerprint, inner.size, inner.name
+            self.dtype = inner.dtype
 
         def describe(self, images):
             return self.inner.describe(images)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.core.errors import InputError
 from curate.core.files import write_text
-from curate.core.manifest import read_columns
+from curate.core.tables import read_columns
 from curate.protocol.formats.base import Format, PairList, pair_table
 
 _TEMPLATE, _SUBJECT, _FILE = "TEMPLATE_ID", "SUBJECT_ID", "FILENAME"

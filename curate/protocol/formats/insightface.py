@@ -10,8 +10,8 @@ import pandas as pd
 
 from curate.core.errors import InputError
 from curate.core.files import atomic_path, locate, write_text
-from curate.core.manifest import read_columns
 from curate.core.plain_pickle import load_plain
+from curate.core.tables import read_columns
 from curate.protocol.formats.base import Format, PairList, pair_table
 
 #: One row for each image of the `.bin`, in its order: image_id, identity, and where known group and fold.

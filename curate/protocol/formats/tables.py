@@ -8,7 +8,7 @@ import pandas as pd
 
 from curate.core.errors import InputError
 from curate.core.files import read_table, write_table, write_text
-from curate.core.manifest import read_columns
+from curate.core.tables import read_columns
 from curate.protocol.formats.base import Format, PairList, pair_table
 from curate.protocol.table import COLUMNS, coded
 
