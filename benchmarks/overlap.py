@@ -88,8 +88,13 @@ def names(chosen: argparse.Namespace) -> dict[str, Any]:
         cost = process_cost([sys.executable, "-c", code])
         seconds, processor, compared, found = (float(value) for value in out.read_text().split())
     return {
+<<<<<<< HEAD
         "names_each_side": chosen.names, "names_seconds": seconds, "names_processor_seconds": processor,
         "names_seconds_goal": 60.0,
+=======
+        "names_each_side": chosen.names, "names_seconds": seconds,
+        "names_processor_seconds": processor, "names_seconds_goal": 60.0,
+>>>>>>> ovl
         "names_peak_gib": cost.peak_bytes / 2**30, "names_peak_gib_goal": 4.0, "names_pairs_found": int(found),
         "names_compared": int(compared), "names_fewer_comparisons": chosen.names**2 / compared,
         "names_fewer_comparisons_goal": 100.0,
