@@ -88,13 +88,8 @@ def names(chosen: argparse.Namespace) -> dict[str, Any]:
         cost = process_cost([sys.executable, "-c", code])
         seconds, processor, compared, found = (float(value) for value in out.read_text().split())
     return {
-<<<<<<< HEAD
-        "names_each_side": chosen.names, "names_seconds": seconds, "names_processor_seconds": processor,
-        "names_seconds_goal": 60.0,
-=======
         "names_each_side": chosen.names, "names_seconds": seconds,
         "names_processor_seconds": processor, "names_seconds_goal": 60.0,
->>>>>>> ovl
         "names_peak_gib": cost.peak_bytes / 2**30, "names_peak_gib_goal": 4.0, "names_pairs_found": int(found),
         "names_compared": int(compared), "names_fewer_comparisons": chosen.names**2 / compared,
         "names_fewer_comparisons_goal": 100.0,
@@ -132,8 +127,8 @@ def identity(chosen: argparse.Namespace) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     from curate.recipe.execute import LocalExecutor
-    from curate.search.between_sets import nearest
     from curate.search.identity_model import IdentityModel, Templates
+    from curate.search.between_sets import nearest
 
     rng = np.random.default_rng(0)
     model = IdentityModel(np.zeros(SIZE), np.eye(SIZE), np.linspace(4, 0.5, SIZE))
