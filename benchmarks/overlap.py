@@ -127,8 +127,8 @@ def identity(chosen: argparse.Namespace) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     from curate.recipe.execute import LocalExecutor
-    from curate.search.identity_model import IdentityModel, Templates
     from curate.search.between_sets import nearest
+    from curate.search.identity_model import IdentityModel, Templates
 
     rng = np.random.default_rng(0)
     model = IdentityModel(np.zeros(SIZE), np.eye(SIZE), np.linspace(4, 0.5, SIZE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from curate.search.cosine_kernels import ordered, scaled_product
+from curate.search.cosine_kernels import scaled_product
 
 
 @njit(cache=True, nogil=True)
@@ -73,30 +73,6 @@ def drop_genuine(  # pragma: no cover
             while j < end and column_identity[across + j] == who:
                 counts[row_group[down + i], g, bin_of[np.uint16(tile[i, j])]] -= 1
                 j += 1
-
-
-@njit(cache=True, nogil=True)
-def impostors_from(  # pragma: no cover
-    tile, least, down, across, diagonal, row_identity, column_identity, found, at
-):
-    """Write (row, column) of impostor scores, bfloat16 codes as int16, of at least the ordered code `least`.
-
-    To found[at:], `(C, 2)`; returns where the next goes; what has no room is counted, not written.
-    """
-    for i in range(tile.shape[0]):
-        row = tile[i]
-        best = np.int16(-32768)
-        for j in range(row.size):
-            best = max(best, np.int16(ordered(row[j])))
-        if best < least:
-            continue
-        who = row_identity[down + i]
-        for j in range(i + 1 if diagonal else 0, row.size):
-            if ordered(row[j]) >= least and column_identity[across + j] != who:
-                if at < found.shape[0]:
-                    found[at, 0], found[at, 1] = down + i, across + j
-                at += 1
-    return at
 
 
 @njit(cache=True, nogil=True)

@@ -140,7 +140,8 @@ def _blocks(faces: Faces, screen: Screen) -> Iterator[tuple]:
 
 def _scan_block(task: tuple, *, halves: bool, least: int) -> tuple:
     """Sparse counts of a block, and its impostors of at least the bin `least`, scored in float64."""
-    from curate.audit.kernels import count_codes, drop_genuine, impostors_from
+    from curate.audit.kernels import count_codes, drop_genuine
+    from curate.search.cosine_kernels import passed_codes
 
     top, across, rows, columns = task
     diagonal = columns is None
@@ -166,11 +167,13 @@ def _scan_block(task: tuple, *, halves: bool, least: int) -> tuple:
                 tile, down, right, corner, row_group, identity, starts, other_identity, bin_of, counts
             )  # fmt: skip
             before = at
-            at = impostors_from(tile, bound, down, right, corner, identity, other_identity, found, at)
+            at = passed_codes(tile, bound, down, right, corner, found, at)
             if at > len(found):
                 found = np.concatenate([found[:before], np.empty((at + (1 << 16), 2), np.uint16)])
-                at = impostors_from(tile, bound, down, right, corner, identity, other_identity, found, before)
+                at = passed_codes(tile, bound, down, right, corner, found, before)
     i, j = found[:at, 0].astype(np.int64), found[:at, 1].astype(np.int64)
+    impostor = identity[i] != other_identity[j]
+    i, j = i[impostor], j[impostor]
     filled = np.nonzero(counts)
     where = np.stack([names[filled[0]], other_names[filled[1]], filled[2]], axis=1)
     return top, across, where, counts[filled], i, j, cosines(one, two, i, j)

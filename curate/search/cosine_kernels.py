@@ -60,7 +60,7 @@ def rounded_units(rows, scale, single, halves):
 
 
 @njit(cache=True, nogil=True)
-def ordered(code):
+def _ordered(code):
     """A bfloat16 number's code (int16) to a whole number in the same order as the numbers."""
     return code ^ ((code >> np.int16(15)) & np.int16(0x7FFF))
 
@@ -75,11 +75,11 @@ def passed_codes(tile, least, top, across, diagonal, found, at):
         row = tile[i]
         best = np.int16(-32768)
         for j in range(row.size):
-            best = max(best, np.int16(ordered(row[j])))
+            best = max(best, np.int16(_ordered(row[j])))
         if best < least:
             continue
         for j in range(i + 1 if diagonal else 0, row.size):
-            if ordered(row[j]) >= least:
+            if _ordered(row[j]) >= least:
                 if at < found.shape[0]:
                     found[at, 0], found[at, 1] = top + i, across + j
                 at += 1

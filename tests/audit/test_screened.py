@@ -58,6 +58,18 @@ def test_the_tail_equals_brute_force(room, halves, n):
         check_tail(room, faces, found)
 
 
+def test_without_torch_the_rounded_vectors_are_multiplied_in_float32(room, monkeypatch):
+    rng = np.random.default_rng(3)
+    identity, group = groups_of(300)
+    faces = Faces.of(room.stored(unit(rng.normal(size=(300, 24)) + 0.5)), identity, group, ("f", "m"))
+    screen = Screen.of(faces, True)
+    whole = scan(faces, screen, screen.least(0.5), SerialExecutor())
+    monkeypatch.setattr("curate.search.screen._torch", lambda size: (None, ""))
+    found = scan(faces, screen, screen.least(0.5), SerialExecutor())
+    assert check_tail(room, faces, found) > 0
+    np.testing.assert_array_equal(found.score, whole.score)
+
+
 def at_angles(cosines: np.ndarray) -> np.ndarray:
     """Pairs of unit vectors, row 2 k and 2 k + 1 with the k-th cosine, each pair in a plane of its own."""
     n = len(cosines)
