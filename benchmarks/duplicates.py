@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.hashes import phash_against_imagehash
 from benchmarks.measure import best_seconds, process_cost, show
 
 #: Bits, and the cosine, within which copies are planted and sought.
@@ -218,7 +219,13 @@ def _same(one: tuple[np.ndarray, ...], two: tuple[np.ndarray, ...]) -> None:
         raise SystemExit("two ways to search list different pairs")
 
 
+def phash(chosen: argparse.Namespace) -> dict[str, Any]:
+    """pHash of drawn 112x112 faces against ImageHash in the obvious loop, with as many processes on both sides."""
+    return phash_against_imagehash(chosen.images, chosen.workers)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "phash": phash,
     "hamming": hamming,
     "cosine": cosine,
     "approximate": approximate,
@@ -232,6 +239,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}, by commas")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--images", type=int, default=6000, help="images of the section phash")
     parser.add_argument("--hashes", type=int, default=1_000_000, help="hashes of the section hamming")
     parser.add_argument("--vectors", type=int, default=50_000, help="vectors of the sections cosine and approximate")
     parser.add_argument("--largest", type=int, default=10_000_000, help="most hashes of the section growth")

@@ -16,7 +16,9 @@ from curate.core.errors import CurateError, InputError
 from curate.core.files import atomic_path, json_digest, read_json, write_json
 from curate.core.manifest import Manifest, text_array
 from curate.core.shapes import Executor, SerialExecutor
-from curate.images.decode import REASONS, decode, read_bytes
+from curate.images.decode import decode
+from curate.images.files import read_bytes
+from curate.images.reasons import REASONS
 
 _SHARD = 256
 _MARK = "materialise.json"

@@ -13,7 +13,7 @@ from curate.clean.copies import CONFLICTS, PAIR_COLUMNS
 from curate.clean.exact_duplicates import BYTES, PIXELS
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Figure, Report, StrictParams, report
-from curate.images.decode import REASONS
+from curate.images.reasons import REASONS
 
 #: Steps whose evidence is pairs of copies, strongest first: a pair is listed once, as the first of them found it.
 STEPS = ("exact_duplicates", "near_duplicates")

@@ -9,17 +9,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from curate.clean.copies import (
-    RELATIONS,
-    Population,
-    evidence,
-    flags,
-    own_vectors,
-    population,
-    relations,
-    stacked,
-    suggestions,
-)  # fmt: skip
+from curate.clean.compared import RELATIONS, Population, own_vectors, population, relations, stacked
+from curate.clean.copies import LISTED, evidence, flags
+from curate.clean.suggestions import suggestions
 from curate.core import columns as col
 from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
@@ -32,11 +24,11 @@ class ExactDuplicatesParams(StrictParams):
     """Parameters of `exact_duplicates`."""
 
     level: Literal["bytes", "pixels"] = "pixels"  # pixels: equal pixels in other bytes (another header) count too
-    max_listed: Annotated[int, Field(ge=1)] = 100  # images; of a larger group only pairs with its best are listed
+    max_listed: Annotated[int, Field(ge=1)] = LISTED  # images; of a larger group only pairs with its best are listed
 
 
 @step(
-    "exact_duplicates", needs=("content", "pixels", "quality", "vectors"), version=2, before=("holdout", "oversample")
+    "exact_duplicates", needs=("content", "pixels", "quality", "vectors"), version=3, before=("holdout", "oversample")
 )
 def exact_duplicates(
     manifest: Manifest, features: Features, params: ExactDuplicatesParams, rng: np.random.Generator
@@ -47,7 +39,7 @@ def exact_duplicates(
     image_id stays; the others are dropped as `exact_bytes` or `exact_pixels` (whichever holds against the one that
     stays: `related_id`). Copies under several identities are not dropped, since nobody knows whose they are: the one
     that stays of each identity is flagged `exact_bytes_other_identity` (or `exact_pixels_...`), and new_value is the
-    identity that `curate.clean.copies.suggestions` names. An image without an identity is neither dropped nor a reason
+    identity that `curate.clean.suggestions` names. An image without an identity is neither dropped nor a reason
     to drop: it and its copy are flagged `..._unknown_identity`. Copies in two splits or datasets are flagged
     `..._other_split` or `..._other_dataset`. Each flagged image names the best copy other than itself, of a known
     identity if there is one. Unreadable images and replicas take part in nothing. Evidence: all pairs of equal images,

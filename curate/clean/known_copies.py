@@ -44,8 +44,9 @@ def _copies_of_task(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     import tempfile
 
-    from curate.images.decode import decode, read_bytes
+    from curate.images.decode import decode
     from curate.images.facts import ShardTask, facts_of_shard
+    from curate.images.files import read_bytes
 
     root, images, seed = task
     names, alteration, image = [], [], []

@@ -10,7 +10,7 @@ from pydantic import Field
 from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, StrictParams, step
-from curate.images.decode import REASONS
+from curate.images.reasons import REASONS
 
 
 class UnreadableParams(StrictParams):

@@ -28,10 +28,19 @@ def duplicates(
     out: Annotated[Path, typer.Option("--out", help="The run folder; pairs.parquet lies in it.")] = Path(
         "runs/duplicates"
     ),
-    method: Annotated[str | None, typer.Option("--method", help="What proposes near copies, such as phash.")] = None,
-    max_distance: Annotated[
-        float | None, typer.Option("--max-distance", help="Up to which a pair is proposed.")
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="What proposes near copies: phash, phash256, dhash, vlad, minhash or embedding."),
     ] = None,
+    max_distance: Annotated[
+        int | None, typer.Option("--max-distance", help="Bits, up to which hashes propose a pair.")
+    ] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option("--min-similarity", help="From which vlad, minhash or embedding propose a pair.")
+    ] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="vlad, embedding: search with faiss, and say its measured recall.")
+    ] = False,
     min_correlation: Annotated[
         float | None, typer.Option("--min-correlation", help="Of aligned pixels, from which a pair is confirmed.")
     ] = None,
@@ -52,7 +61,10 @@ def duplicates(
     from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_duplicates
 
-    near = {"method": method, "max_distance": max_distance, "min_correlation": min_correlation, "linkage": linkage}
+    near = {
+        "method": method, "max_distance": max_distance, "min_similarity": min_similarity,
+        "approximate": approximate or None, "min_correlation": min_correlation, "linkage": linkage,
+    }  # fmt: skip
     with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
         result = run_duplicates(
             source, out, executor=executor, near=near, calibrate=calibrate, precision=precision, against=against,

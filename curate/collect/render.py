@@ -9,6 +9,7 @@ import numpy as np
 
 from curate.collect.draw import draw_face
 from curate.collect.traits import Person, generator, person, photo
+from curate.images.alter import encode_jpeg, flip, resize, to_size, tone
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,9 @@ def render(task: RenderTask) -> list[bytes]:
         if number not in people:
             people[number] = person(task.seed, number, gender, ethnicity)
         how = photo(task.seed, draw, people[number], age)
-        data = _encode(draw_face(people[number], how, task.size), how.quality)
+        data = encode_jpeg(draw_face(people[number], how, task.size), how.quality)
         files.append(alter(data, op, generator(task.seed, "alter", file)) if op else data)
     return files
-
-
-def _encode(image: np.ndarray, quality: int) -> bytes:
-    return cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def alter(data: bytes, op: str, rng: np.random.Generator) -> bytes:
@@ -47,26 +44,25 @@ def alter(data: bytes, op: str, rng: np.random.Generator) -> bytes:
     if op == "corrupt":
         return _corrupt(data, rng)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
-    height, width = image.shape[:2]
     quality = int(rng.integers(70, 95))
     if op == "resized":
-        factor = rng.choice([rng.uniform(0.55, 0.9), rng.uniform(1.1, 1.6)])
-        size = (round(width * factor), round(height * factor))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        image = resize(image, rng.choice([rng.uniform(0.55, 0.9), rng.uniform(1.1, 1.6)]))
     elif op == "recompressed":
         quality = int(rng.integers(22, 56))
     elif op == "cropped":
         image = _crop(image, rng)
     elif op == "flipped":
-        image = image[:, ::-1]
+        image = flip(image)
     elif op == "brightness":
-        image = _brightness(image, rng)
+        gain = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.15, 0.4)))
+        gamma = float(np.exp(rng.normal(0, 0.15)))
+        image = tone(image, gain=gain, gamma=gamma, offset=rng.normal(0, 6))
     elif op == "tiny":
         side = int(rng.integers(7, 13))
-        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        image = to_size(image, side, side)
     else:
         raise ValueError(f"unknown alteration {op!r}")
-    return _encode(np.ascontiguousarray(image), quality)
+    return encode_jpeg(image, quality)
 
 
 def _crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -75,17 +71,7 @@ def _crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     part = image[
         round(top * height) : height - round(bottom * height), round(left * width) : width - round(right * width)
     ]
-    if rng.random() < 0.5:
-        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC)
-    return part
-
-
-def _brightness(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    gain = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.15, 0.4)))
-    gamma = float(np.exp(rng.normal(0, 0.15)))
-    level = np.arange(256) / 255
-    curve = np.clip(255 * gain * level**gamma + rng.normal(0, 6), 0, 255).round().astype(np.uint8)
-    return cv2.LUT(np.ascontiguousarray(image), curve)
+    return to_size(part, width, height) if rng.random() < 0.5 else part
 
 
 def _corrupt(data: bytes, rng: np.random.Generator) -> bytes:

@@ -35,7 +35,7 @@ def recompress(image: np.ndarray, quality: int) -> np.ndarray:
 def resize(image: np.ndarray, factor: float) -> np.ndarray:
     """The image with both sides times `factor` (at least 1 pixel): by area when smaller, bicubic when larger."""
     height, width = image.shape[:2]
-    return _to_size(image, max(round(width * factor), 1), max(round(height * factor), 1))
+    return to_size(image, max(round(width * factor), 1), max(round(height * factor), 1))
 
 
 def crop(
@@ -50,7 +50,7 @@ def crop(
     tall, wide = max(round(height * share), 1), max(round(width * share), 1)
     top, left = round((height - tall) * at[0]), round((width - wide) * at[1])
     part = image[top : top + tall, left : left + wide]
-    return _to_size(part, width, height) if keep_size else part.copy()
+    return to_size(part, width, height) if keep_size else part.copy()
 
 
 def flip(image: np.ndarray) -> np.ndarray:
@@ -92,7 +92,8 @@ def grey(image: np.ndarray) -> np.ndarray:
     return np.repeat(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
 
 
-def _to_size(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def to_size(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The image with these sides: by area where one gets smaller, else bicubic."""
     import cv2
 
     smaller = width < image.shape[1] or height < image.shape[0]

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 
-from curate.images.files import read_bytes
-from curate.images.reasons import CORRUPT, EMPTY_FILE, FINE, NOT_AN_IMAGE, REASONS, TOO_LARGE, TRUNCATED
+from curate.images.headers import check_header, pillow_formats
+from curate.images.reasons import CORRUPT, FINE, NOT_AN_IMAGE, TOO_LARGE, TRUNCATED
 
-__all__ = ["REASONS", "Decoded", "Views", "decode", "look", "read_bytes"]
-
-#: Width times height; more is refused by the header alone, before a pixel is decoded.
-MAX_PIXELS = 100_000_000
 #: Smaller side of a JPEG from which on `small` is decoded at half size: the half still covers the hashes' square.
 SMALL_FROM = 64
-#: What Pillow may open. Formats that run other programs (EPS) or decode nothing of use here are left out.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "ICO")
-#: JPEG markers that carry the frame's height and width.
-_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Decoded(NamedTuple):
@@ -44,7 +33,7 @@ def decode(data: bytes) -> Decoded:
     its header, undecoded. Never raises. A JPEG whose data end early is `truncated` (some decoders fill the missing
     part with grey); one that is damaged in the middle but ends as it should decodes with wrong pixels, unnoticed.
     """
-    reason, _ = _frame(data)
+    reason, _ = check_header(data)
     if reason:
         return Decoded(reason)
     image = _decode_cv2(data)
@@ -73,7 +62,7 @@ def look(data: bytes, *, colour: bool = False, grey: bool = False, small: bool =
     the ITU-R 601 luma of the RGB values, and both differ by a grey level or two. small: of a JPEG with both sides of at
     least SMALL_FROM pixels, decoded at half size (which costs the least), else the same as grey. Never raises.
     """
-    reason, frame = _frame(data)
+    reason, frame = check_header(data)
     if reason:
         return Views(reason)
     if frame is not None:
@@ -117,81 +106,6 @@ def _jpeg_views(data: bytes, frame: tuple[int, int, int], colour: bool, grey: bo
     return Views(FINE, image, plane, half if halved else plane)
 
 
-def _frame(data: bytes) -> tuple[int, tuple[int, int, int] | None]:
-    """(why not to decode these bytes, (width, height, channels) of a JPEG)."""
-    if not data:
-        return EMPTY_FILE, None
-    reason, pixels = _header(data)
-    if reason:
-        return reason, None
-    if pixels > MAX_PIXELS:
-        return TOO_LARGE, None
-    return FINE, _jpeg_frame(data)[0] if data.startswith(_JPEG) else None
-
-
-def _header(data: bytes) -> tuple[int, int]:
-    """(reason, number of pixels) from the first bytes: JPEG and PNG here, in microseconds; the rest by Pillow."""
-    if data.startswith(_JPEG):
-        frame, scan = _jpeg_frame(data)
-        if frame is not None:
-            size = frame[0] * frame[1]
-            # Without an end marker after the scan some decoders (OpenCV before 4.12) pad with grey and say nothing.
-            return (FINE, size) if data.rfind(b"\xff\xd9", scan) >= 0 else (TRUNCATED, 0)
-        if scan < 0:
-            return TRUNCATED, 0
-    elif data.startswith(_PNG) and data[12:16] == b"IHDR":
-        if len(data) < 33:
-            return TRUNCATED, 0
-        return FINE, int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-    return _pillow_header(data)
-
-
-def _jpeg_frame(data: bytes) -> tuple[tuple[int, int, int] | None, int]:
-    """((width, height, channels), end of the frame header); (None, -1) where the data end first, (None, 0) if odd."""
-    at, end = 2, len(data)
-    while at + 9 <= end:
-        if data[at] != 0xFF:
-            return None, 0
-        marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _FRAMES:
-            height, width = (data[at + 5] << 8) | data[at + 6], (data[at + 7] << 8) | data[at + 8]
-            return ((width, height, data[at + 9] if at + 9 < end else 0), at + 9) if width and height else (None, 0)
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers that stand alone
-            at += 2
-        elif marker in (0xD9, 0xDA):  # the end, or pixels, before any frame
-            return None, 0
-        else:
-            at += 2 + ((data[at + 2] << 8) | data[at + 3])
-    return None, -1
-
-
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    """Those of _FORMATS that this Pillow was built with."""
-    from PIL import Image
-
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
-
-
-def _pillow_header(data: bytes) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
-                return FINE, image.width * image.height
-    except Image.DecompressionBombError:
-        return TOO_LARGE, 0
-    except UnidentifiedImageError:
-        return NOT_AN_IMAGE, 0
-    except Exception:  # a parser may fail in any way on hostile bytes; the image is a value with a reason all the same
-        return CORRUPT, 0
-
-
 def _decode_cv2(data: bytes) -> np.ndarray | None:
     import cv2
 
@@ -207,7 +121,7 @@ def _decode_pillow(data: bytes) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            with Image.open(io.BytesIO(data), formats=pillow_formats()) as image:
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 if upright.mode.startswith("I;16"):
@@ -220,5 +134,5 @@ def _decode_pillow(data: bytes) -> Decoded:
         return Decoded(NOT_AN_IMAGE)
     except MemoryError:
         return Decoded(TOO_LARGE)
-    except Exception as error:  # see _pillow_header
+    except Exception as error:  # see headers._pillow_header
         return Decoded(TRUNCATED if "truncated" in str(error).lower() else CORRUPT)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
 from curate.core.errors import InputError, nearest
-from curate.images.decode import FINE, Views, look, read_bytes
-from curate.images.hashes import SIDE, dhash_of_small, phash256_of_small, phash_of_small
+from curate.images.decode import Views, look
+from curate.images.files import Reader
+from curate.images.hashes import SIDE, dhash_of_small, lowest_waves, phash_of_waves
 from curate.images.quality import QUALITY, sharpness
+from curate.images.reasons import FINE
+from curate.images.vlad import LENGTH, STRONGEST, local_descriptors
 
 #: Images of one task at most, so that what a task holds and returns stays small.
 SHARD = 4096
-#: The descriptor's images are handed over in groups of so many bytes of pixels at most.
+#: Images whose facts are taken together are held in groups of so many bytes of pixels at most.
 _GROUP_BYTES = 64 << 20
 
 DECODED = np.dtype([("reason", "u1"), ("width", "<i4"), ("height", "<i4")])
@@ -55,17 +59,24 @@ FEATURES: Mapping[str, Feature] = MappingProxyType({
         Feature("content", 1, np.dtype("<u8"), (2,)),
         Feature("pixels", 1, np.dtype("<u8"), (2,)),
         Feature("decoded", 1, DECODED),
-        Feature("phash", 2, np.dtype("<u8")),
-        Feature("phash_mirror", 2, np.dtype("<u8")),
-        Feature("phash256", 1, np.dtype("<u8"), (4,)),
+        Feature("phash", 3, np.dtype("<u8")),
+        Feature("phash_mirror", 3, np.dtype("<u8")),
+        Feature("phash256", 2, np.dtype("<u8"), (4,)),
+        Feature("phash256_mirror", 1, np.dtype("<u8"), (4,)),
         Feature("dhash", 1, np.dtype("<u8")),
+        Feature("dhash_mirror", 1, np.dtype("<u8")),
+        Feature("local", 1, np.dtype("u1"), (STRONGEST, LENGTH)),
         Feature("quality", 2, QUALITY),
         Feature("thumbnail", 2, np.dtype("u1"), (SIDE, SIDE)),
     )
 })  # fmt: skip
-#: What is made of the image squeezed to 32x32, and the (rows, columns) that other hashes are made of.
-_OF_SMALL = ("phash", "phash_mirror", "thumbnail")
-_SQUEEZED = {"phash256": (2 * SIDE, 2 * SIDE), "dhash": (8, 9)}
+#: Facts of pHash: bits, and whether of the mirror image. Of dHash: whether of the mirror image.
+_PHASHES = {"phash": (64, False), "phash_mirror": (64, True), "phash256": (256, False), "phash256_mirror": (256, True)}
+_DHASHES = {"dhash": False, "dhash_mirror": True}
+#: What each view of an image is needed for.
+_COLOUR = frozenset(("pixels", DESCRIPTOR))
+_GREY = frozenset(("decoded", "quality", "local"))
+_SMALL = frozenset(("thumbnail", *_PHASHES, *_DHASHES))
 
 
 @dataclass(frozen=True)
@@ -89,63 +100,95 @@ def facts_of_shard(task: ShardTask) -> dict[str, np.ndarray]:
     where the bytes can't be read. Runs on one thread. Each value depends on that file's bytes alone, bit for bit.
     Raises InputError for an unknown name or too many paths.
     """
-    from curate.images.kernels import small_square
-
     _check(task)
     _one_thread()
     names, n = frozenset(task.names), len(task.paths)
     facts = {
         name: np.zeros((n, *FEATURES[name].shape), FEATURES[name].dtype) for name in task.names if name in FEATURES
     }
-    small = np.zeros((n, SIDE, SIDE), np.uint8) if names.intersection(_OF_SMALL) else None
-    squeezed = {name: np.zeros((n, *size), np.uint8) for name, size in _SQUEEZED.items() if name in names}
     descriptors = _Descriptors(task.embedder, n) if DESCRIPTOR in names else None
-    wanted = {
-        "colour": bool(names & {"pixels", DESCRIPTOR}), "grey": bool(names & {"decoded", "quality"}),
-        "small": small is not None or bool(squeezed),
-    }  # fmt: skip
-    decoded, digests, qualities = [], [], []
-    fine = np.zeros(n, bool)
-    for row, path in enumerate(task.paths):
-        reason, data = read_bytes(task.root, path)
-        if "content" in names and reason == FINE:
-            facts["content"][row] = np.frombuffer(_digest(data), "<u8")
-        views = Views(reason)
-        if reason == FINE and any(wanted.values()):
-            views = look(data, **wanted)
-        fine[row] = views.reason == FINE
-        shape = (0, 0) if views.grey is None else views.grey.shape
-        decoded.append((views.reason, shape[1], shape[0]))
-        digests.append(bytes(16) if views.colour is None or "pixels" not in names else _digest_of(views.colour))
-        qualities.append((0.0, 0) if views.grey is None else (sharpness(views.grey), views.grey.size))
-        if small is not None and views.small is not None:
-            small[row] = small_square(views.small, SIDE)
-        for name, squares in squeezed.items() if views.small is not None else ():
-            squares[row] = small_square(views.small, *_SQUEEZED[name])
-        if descriptors is not None and views.colour is not None:
-            descriptors.add(row, views.colour)
-    facts_of_rows = {
-        "decoded": np.array(decoded, DECODED), "quality": np.array(qualities, QUALITY),
-        "pixels": np.frombuffer(b"".join(digests), "<u8").reshape(n, 2),
-    }  # fmt: skip
-    facts.update({name: value for name, value in facts_of_rows.items() if name in names})
-    _facts_of_small(small, fine, facts)
-    for name, squares in squeezed.items():
-        if fine.any():
-            facts[name][fine] = (phash256_of_small if name == "phash256" else dhash_of_small)(squares[fine])
+    waves = _Waves(facts)
+    takers = [take for name, take in _TAKERS.items() if name in names]
+    wanted = {"colour": bool(names & _COLOUR), "grey": bool(names & _GREY), "small": bool(names & _SMALL)}
+    pixels = any(wanted.values())
+    with Reader(task.root) as reader:
+        for row, path in enumerate(task.paths):
+            reason, data = reader.read(path)
+            if "content" in names and reason == FINE:
+                facts["content"][row] = np.frombuffer(_digest(data), "<u8")
+            views = look(data, **wanted) if reason == FINE and pixels else Views(reason)
+            if "decoded" in names:
+                shape = (0, 0) if views.grey is None else views.grey.shape
+                facts["decoded"][row] = views.reason, shape[1], shape[0]
+            if views.reason != FINE or not pixels:
+                continue
+            for take in takers:
+                take(facts, row, views)
+            if waves.wanted:
+                waves.add(row, views.small)
+            if descriptors is not None:
+                descriptors.add(row, views.colour)
+    waves.finish()
     if descriptors is not None:
         facts[DESCRIPTOR] = descriptors.finish()
     return facts
 
 
-def _facts_of_small(small: np.ndarray | None, fine: np.ndarray, facts: dict[str, Any]) -> None:
-    if small is None:
-        return
-    for name in ("phash", "phash_mirror"):
-        if name in facts and fine.any():
-            facts[name][fine] = phash_of_small(small[fine], mirrored=name == "phash_mirror")
-    if "thumbnail" in facts:
-        facts["thumbnail"] = small
+def _take_pixels(facts: dict[str, np.ndarray], row: int, views: Views) -> None:
+    facts["pixels"][row] = np.frombuffer(_digest_of(views.colour), "<u8")
+
+
+def _take_quality(facts: dict[str, np.ndarray], row: int, views: Views) -> None:
+    facts["quality"][row] = sharpness(views.grey), views.grey.size
+
+
+def _take_local(facts: dict[str, np.ndarray], row: int, views: Views) -> None:
+    facts["local"][row] = local_descriptors(views.grey)
+
+
+def _take_thumbnail(facts: dict[str, np.ndarray], row: int, views: Views) -> None:
+    from curate.images.kernels import small_square
+
+    facts["thumbnail"][row] = small_square(views.small, SIDE)
+
+
+def _take_dhash(facts: dict[str, np.ndarray], row: int, views: Views, name: str) -> None:
+    from curate.images.kernels import small_square
+
+    small = small_square(views.small, 8, 9)
+    facts[name][row] = dhash_of_small((small[:, ::-1] if _DHASHES[name] else small)[None])[0]
+
+
+#: What is taken of one image after the other, by the fact's name: (facts, row, views of the image).
+_TAKERS: Mapping[str, Callable[[dict[str, np.ndarray], int, Views], None]] = MappingProxyType({
+    "pixels": _take_pixels, "quality": _take_quality, "local": _take_local, "thumbnail": _take_thumbnail,
+    **{name: partial(_take_dhash, name=name) for name in _DHASHES},
+})  # fmt: skip
+
+
+class _Waves:
+    """Takes the hashes of images of one size together, as many as a few megabytes hold."""
+
+    def __init__(self, facts: dict[str, np.ndarray]) -> None:
+        self.facts = facts
+        self.wanted = [name for name in _PHASHES if name in facts]
+        self.images: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+        self.held = 0
+
+    def add(self, row: int, small: np.ndarray) -> None:
+        self.images.setdefault(small.shape, []).append((row, small))
+        self.held += small.nbytes
+        if self.held >= _GROUP_BYTES:
+            self.finish()
+
+    def finish(self) -> None:
+        for held in self.images.values():
+            rows, grey = [row for row, _ in held], np.stack([small for _, small in held])
+            waves = {bits: lowest_waves(grey, bits) for bits in {_PHASHES[name][0] for name in self.wanted}}
+            for name in self.wanted:
+                bits, mirrored = _PHASHES[name]
+                self.facts[name][rows] = phash_of_waves(waves[bits], mirrored=mirrored)
+        self.images, self.held = {}, 0
 
 
 class _Descriptors:

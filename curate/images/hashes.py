@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 #: Side of the small grey square that hashes and thumbnails come from, pixels.
@@ -24,37 +26,63 @@ def small_grey(image: np.ndarray) -> np.ndarray:
     return small_square(grey_of(np.ascontiguousarray(image)), SIDE)
 
 
-def phash_of_small(small: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
-    """pHash of small grey squares: `(N, 32, 32)` uint8 -> `(N,)` uint64; with `mirrored`, of their mirror images.
+def phash_of_grey(grey: np.ndarray, *, mirrored: bool = False, bits: int = 64) -> np.ndarray:
+    """pHash of grey images of one size: `(N, H, W)` uint8 -> `(N,)` uint64, or `(N, 4)` for 256 bits.
 
-    The DCT-II of the square; bit 63 - (8 u + v) is set where the coefficient of vertical frequency u and horizontal
-    frequency v, both below 8, is greater than the median of those 64. The same definition, resampling and bit order
-    as `imagehash.phash` (ImageHash 4.3; Zauner 2010, "Implementation and benchmarking of perceptual image hash
-    functions", section 3.2.1). It differs in three things: coefficients are rounded to 1e-6 before they are
-    compared, so that exact zeros (one-colour or symmetric images) give the same bits on every machine; `small_grey`
-    fixes the order of its passes; and images are upright here, whatever their EXIF orientation.
+    The DCT-II of the image squeezed to 32x32 (64x64 for 256 bits); bit `bits - 1 - (8 u + v)` is set where the
+    coefficient of vertical frequency u and horizontal frequency v, both below 8 (16), is greater than the median of
+    those 64 (256). The definition, resampling (Lanczos) and bit order of `imagehash.phash` (ImageHash 4.3; Zauner 2010,
+    "Implementation and benchmarking of perceptual image hash functions", section 3.2.1), in one linear map: what is
+    squeezed is not rounded to grey levels in between, coefficients are rounded to whole numbers, so that a wave that
+    is not there (one-colour images) gives the same bits on every machine, and images are upright, whatever their EXIF
+    orientation. A bit or two may so differ from ImageHash. mirrored: of the mirror images.
     """
-    small = np.asarray(small)
-    low = _dct_rows()
-    # matmul on a stack multiplies square by square: the bits of one do not depend on its neighbours.
-    waves = np.matmul(np.matmul(low, small.astype(np.float64)), low.T)
-    if mirrored:
-        waves[:, :, 1::2] *= -1  # mirroring turns the sign of the odd horizontal waves and changes nothing else
-    return _above_median(np.round(waves, 6).reshape(len(small), _LOW * _LOW))
+    return phash_of_waves(lowest_waves(grey, bits), mirrored=mirrored)
+
+
+def lowest_waves(grey: np.ndarray, bits: int = 64) -> np.ndarray:
+    """The waves that pHash looks at: `(N, H, W)` uint8 -> `(N, 8, 8)` float32, or `(N, 16, 16)` for 256 bits."""
+    from curate.images.kernels import low_waves
+
+    low, side = (_LOW, SIDE) if bits == 64 else (2 * _LOW, 2 * SIDE)
+    return low_waves(np.ascontiguousarray(grey), *(_squeezed_waves(size, side, low) for size in grey.shape[1:]))
+
+
+def phash_of_waves(waves: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
+    """The bits of `lowest_waves`, `(N,)` or `(N, 4)` uint64; with `mirrored`, of the mirror images."""
+    if mirrored:  # mirroring turns the sign of the odd horizontal waves and changes nothing else
+        waves = waves * np.where(np.arange(waves.shape[2]) % 2, -1, 1).astype(np.float32)
+    words = _above_median(waves.reshape(len(waves), waves.shape[1] * waves.shape[2]))
+    return words[:, 0] if words.shape[1] == 1 else words
 
 
 def _above_median(waves: np.ndarray) -> np.ndarray:
-    """Which of 64 values are above their median: `(N, 64)` -> `(N,)` uint64, the first value in the highest bit."""
-    # The median lies between the 32nd and the 33rd: what is above it is what is above the 32nd.
-    middle = np.sort(waves, axis=1)[:, 31:32]
-    return np.packbits(waves > middle, axis=1).reshape(-1).view(">u8").astype(np.uint64)
+    """Which values are above their median: `(N, 64 k)` -> `(N, k)` uint64, the first value in the highest bit."""
+    # The median lies between the two in the middle: what is above it is what is above the lower of them.
+    middle = waves.shape[1] // 2 - 1
+    least = np.partition(waves, middle, axis=1)[:, middle : middle + 1]
+    return np.packbits(waves > least, axis=1).view(">u8").astype(np.uint64)
+
+
+@functools.lru_cache(maxsize=4096)
+def _squeezed_waves(size: int, side: int, low: int) -> np.ndarray:
+    """From `size` pixels, and up to 7 that do not count, to waves of the `side` they are squeezed to: `(low, 8 k)`."""
+    from curate.images.kernels import lanczos_weights
+
+    first, weights = lanczos_weights(size, side)
+    squeeze = np.zeros((side, size + weights.shape[1]))
+    np.put_along_axis(squeeze, first[:, None] + np.arange(weights.shape[1]), weights / weights.sum(axis=1)[:, None], 1)
+    waves = np.zeros((low, -(-size // 8) * 8), np.float32)
+    waves[:, :size] = _dct_rows(side, low) @ squeeze[:, :size]
+    return waves
 
 
 def phash(images: list[np.ndarray]) -> np.ndarray:
-    """pHash of RGB images of any size, `(H, W, 3)` uint8 each: `(N,)` uint64. See phash_of_small."""
-    if not images:
-        return np.zeros(0, dtype=np.uint64)
-    return phash_of_small(np.stack([small_grey(image) for image in images]))
+    """pHash of RGB images of any size, `(H, W, 3)` uint8 each: `(N,)` uint64. See phash_of_grey."""
+    from curate.images.kernels import grey_of
+
+    found = [phash_of_grey(grey_of(np.ascontiguousarray(image))[None]) for image in images]
+    return np.concatenate([np.zeros(0, np.uint64), *found])
 
 
 def _dct_rows(size: int = SIDE, low: int = _LOW) -> np.ndarray:
@@ -66,7 +94,7 @@ def window_hashes(small: np.ndarray) -> np.ndarray:
     """pHash of each of WINDOWS: small grey squares `(N, 32, 32)` uint8 -> `(N, 49)` uint64.
 
     What a crop is compared with: a part of a photograph has nearly the hash that the crop of that part has. The
-    integrals of the cosines over the window take the place of resampling; the rest is as in `phash_of_small`.
+    integrals of the cosines over the window take the place of resampling; the rest is as in `phash_of_grey`.
     """
     from curate.images.kernels import windowed_waves
 
@@ -75,7 +103,7 @@ def window_hashes(small: np.ndarray) -> np.ndarray:
     for start in range(0, len(small), 256):
         part = small[start : start + 256]
         waves = windowed_waves(part, _reach_rows())
-        result[start : start + len(part)] = _above_median(waves.reshape(-1, _LOW * _LOW)).reshape(len(part), -1)
+        result[start : start + len(part)] = _above_median(waves.reshape(-1, _LOW * _LOW))[:, 0].reshape(len(part), -1)
     return result
 
 
@@ -92,19 +120,6 @@ def _reach_rows() -> np.ndarray:
         )
         rows.append(np.where(flat, high - low, integral) / (end - start))
     return np.array(rows, np.float32)
-
-
-def phash256_of_small(small: np.ndarray) -> np.ndarray:
-    """pHash of 256 bits: small grey squares `(N, 64, 64)` uint8 -> `(N, 4)` uint64, the first bit the highest.
-
-    As `phash_of_small` with the 16 lowest frequencies each way: `imagehash.phash(image, hash_size=16)`.
-    """
-    small = np.asarray(small)
-    rows = _dct_rows(2 * SIDE, 2 * _LOW)
-    waves = np.matmul(np.matmul(rows, small.astype(np.float64)), rows.T)
-    waves = np.round(waves, 6).reshape(len(small), 4 * _LOW * _LOW)
-    middle = np.sort(waves, axis=1)[:, 127:128]
-    return np.packbits(waves > middle, axis=1).reshape(-1).view(">u8").reshape(-1, 4).astype(np.uint64)
 
 
 def dhash_of_small(small: np.ndarray) -> np.ndarray:

@@ -151,3 +151,53 @@ def windowed_waves(small: np.ndarray, rows: np.ndarray) -> np.ndarray:
                     for v in range(low):
                         result[image, vertical, horizontal, u, v] = np.rint(total[horizontal * low + v])
     return result
+
+
+@njit(cache=True, nogil=True)
+def _product(weights: np.ndarray, rows: np.ndarray, result: np.ndarray) -> None:
+    """`weights @ rows` of float32 `(L, n)` and `(n, m)`, n a multiple of 8, in one fixed order; vectorised along m."""
+    for u in range(weights.shape[0]):
+        total, w = result[u], weights[u]
+        total[:] = 0.0
+        for y in range(0, rows.shape[0], 8):
+            a, b, c, d = rows[y], rows[y + 1], rows[y + 2], rows[y + 3]
+            e, f, g, h = rows[y + 4], rows[y + 5], rows[y + 6], rows[y + 7]
+            p, q, r, s = w[y], w[y + 1], w[y + 2], w[y + 3]  # so that nothing need be read again
+            i, j, k, m = w[y + 4], w[y + 5], w[y + 6], w[y + 7]
+            for x in range(rows.shape[1]):
+                total[x] = (
+                    total[x] + p * a[x] + q * b[x] + r * c[x] + s * d[x]
+                    + i * e[x] + j * f[x] + k * g[x] + m * h[x]
+                )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def low_waves(grey: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """`down @ image @ across.T` of each image, whole numbers: `(N, H, W)` uint8 -> `(N, L, L)` float32.
+
+    down `(L, H + h)`, across `(L, W + w)`: float32, filled up with zeros to a multiple of 8, of which only the first
+    row has a sum other than 0; one pixel's level is taken from the image first and added to the first wave, so that
+    float32 is exact enough and an image of one colour has no other wave.
+    """
+    n, height, width = grey.shape
+    low = down.shape[0]
+    result = np.empty((n, low, low), np.float32)
+    image = np.zeros((down.shape[1], width), np.float32)
+    half, turned = np.empty((low, width), np.float32), np.zeros((across.shape[1], low), np.float32)
+    waves = np.empty((low, low), np.float32)
+    whole, wide = down[0].sum(), across[0].sum()
+    for at in range(n):
+        level = np.float32(grey[at, height // 2, width // 2])
+        for y in range(height):
+            for x in range(width):
+                image[y, x] = np.float32(grey[at, y, x]) - level
+        _product(down, image, half)
+        for u in range(low):
+            for x in range(width):
+                turned[x, u] = half[u, x]
+        _product(across, turned, waves)
+        waves[0, 0] += level * whole * wide
+        for u in range(low):
+            for v in range(low):
+                result[at, u, v] = np.rint(waves[v, u])
+    return result

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +17,6 @@ _SMALLEST, _LARGEST = 112, 320
 _SCALE = 510.0
 _CONTRAST = 0.015  # of SIFT's detector: lower than usual, since faces are smooth
 _TILE = 1024  # images encoded and projected at once; fixed, so that a vector does not depend on how many there are
-_VERSION = 1
 
 
 def local_descriptors(image: np.ndarray) -> np.ndarray:
@@ -110,75 +108,52 @@ def vlad(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return unit(result.reshape(len(descriptors), -1))
 
 
-class VladEmbedder:
-    """VLAD behind the Embedder protocol: local descriptors are the raw form, the codebook and PCA are fitted.
+@dataclass(frozen=True)
+class VladModel:
+    """What VLAD learns of a set: codebook `(W, 128)`, mean `(W * 128,)` and principal axes `(D, W * 128)`, float32.
 
-    The raw descriptor of an image is its `(64, 128)` bytes, seen as 2048 float32 values (which mean nothing as such).
+    An empty codebook, where no image had a local descriptor, makes every vector zero.
     """
 
-    name = "vlad"
-    size = STRONGEST * LENGTH // 4
+    centres: np.ndarray
+    mean: np.ndarray
+    axes: np.ndarray
 
-    def __init__(self, words: int = 32, dimensions: int = 128, max_fit_images: int = 20_000) -> None:
-        self.words, self.dimensions, self.max_fit_images = words, dimensions, max_fit_images
-        key = repr((self.name, _VERSION, STRONGEST, _CONTRAST, words, dimensions, max_fit_images))
-        self.fingerprint = hashlib.sha256(key.encode()).hexdigest()
-
-    def describe(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """See Embedder.describe: `(n, 2048)` float32, the bytes of the local descriptors."""
-        found = np.zeros((len(images), STRONGEST, LENGTH), np.uint8)
-        for at, image in enumerate(images):
-            found[at] = local_descriptors(image)
-        return as_raw(found)
-
-    def fit(self, descriptors: np.ndarray) -> dict[str, np.ndarray]:
-        """Codebook, mean and axes of the data. Empty where no image has a local descriptor, or all are alike."""
+    @classmethod
+    def fit(cls, local: np.ndarray, *, words: int = 32, dimensions: int = 128) -> VladModel:
+        """Fitted on local descriptors `(n, 64, 128)` uint8, on one thread; images without any are left out."""
         from threadpoolctl import threadpool_limits
 
-        rows = np.flatnonzero(as_bytes(descriptors).any(axis=(1, 2)))
-        if len(rows) > self.max_fit_images:
-            rows = rows[np.arange(self.max_fit_images) * len(rows) // self.max_fit_images]
-        local = as_bytes(descriptors[rows])
-        centres = codebook(local.reshape(-1, LENGTH), self.words)
+        local = local[local.any(axis=(1, 2))]
+        centres = codebook(local.reshape(-1, LENGTH), words)
         if not len(centres):
-            return {}
+            return cls(centres, np.zeros(0, np.float32), np.zeros((1, 0), np.float32))
         with threadpool_limits(1):
-            return {"centres": centres, **_axes(vlad(local, centres), self.dimensions)}
+            return cls(centres, *_axes(vlad(local, centres), dimensions))
 
-    def project(self, descriptors: np.ndarray, state: Mapping[str, np.ndarray]) -> np.ndarray:
-        """See Embedder.project. Without a state there is nothing to project on: zeros, one dimension."""
+    def project(self, local: np.ndarray) -> np.ndarray:
+        """Vectors `(n, D)` float32 of unit length, zero where there is no descriptor; each of its image alone."""
         from threadpoolctl import threadpool_limits
 
-        if not state:
-            return np.zeros((len(descriptors), 1), np.float32)
-        mean, axes = state["mean"], state["axes"]
-        result = np.zeros((len(descriptors), axes.shape[0]), np.float32)
+        result = np.zeros((len(local), self.axes.shape[0]), np.float32)
+        if not len(self.centres):
+            return result
         with threadpool_limits(1):
-            for start in range(0, len(descriptors), _TILE):
-                tile = as_bytes(descriptors[start : start + _TILE])
-                full = np.zeros((_TILE, axes.shape[1]), np.float32)
-                full[: len(tile)] = vlad(tile, state["centres"])
-                found = unit((full - mean) @ axes.T)[: len(tile)]
+            for start in range(0, len(local), _TILE):
+                tile = np.asarray(local[start : start + _TILE])
+                full = np.zeros((_TILE, self.axes.shape[1]), np.float32)
+                full[: len(tile)] = vlad(tile, self.centres)
+                found = unit((full - self.mean) @ self.axes.T)[: len(tile)]
                 result[start : start + len(tile)] = np.where(tile.any(axis=(1, 2))[:, None], found, 0)
         return result
 
 
-def as_raw(local: np.ndarray) -> np.ndarray:
-    """Local descriptors `(n, 64, 128)` uint8 as rows of float32 `(n, 2048)`, byte for byte."""
-    return np.ascontiguousarray(local).reshape(len(local), -1).view(np.float32)
-
-
-def as_bytes(raw: np.ndarray) -> np.ndarray:
-    """The local descriptors `(n, 64, 128)` uint8 in raw rows `(n, 2048)` float32."""
-    return np.ascontiguousarray(raw, dtype=np.float32).view(np.uint8).reshape(len(raw), STRONGEST, LENGTH)
-
-
-def _axes(vectors: np.ndarray, dimensions: int) -> dict[str, np.ndarray]:
+def _axes(vectors: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and principal axes, at most a third as many as vectors, without whitening."""
     from sklearn.decomposition import PCA
 
     wanted = max(min(dimensions, len(vectors) // 3, vectors.shape[1]), 1)
     if len(vectors) < 2:
-        return {"mean": np.zeros(vectors.shape[1], np.float32), "axes": np.eye(1, vectors.shape[1], dtype=np.float32)}
+        return np.zeros(vectors.shape[1], np.float32), np.eye(1, vectors.shape[1], dtype=np.float32)
     model = PCA(wanted, svd_solver="randomized", random_state=0).fit(vectors)
-    return {"mean": model.mean_.astype(np.float32), "axes": model.components_.astype(np.float32)}
+    return model.mean_.astype(np.float32), model.components_.astype(np.float32)

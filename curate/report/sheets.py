@@ -82,7 +82,9 @@ def _replica(root: Path | None, path: str | None, augment: Any, seed: int) -> tu
     import cv2
 
     from curate.balance.augment import resized
-    from curate.images.decode import REASONS, decode, read_bytes
+    from curate.images.decode import decode
+    from curate.images.files import read_bytes
+    from curate.images.reasons import REASONS
 
     reason, data = read_bytes(root, path)
     found = decode(data) if not reason else None

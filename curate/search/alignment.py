@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from curate.search.hamming_kernels import ones
+from curate.search.structure import between, structure
+
 #: Share of both images that must overlap, else the correlation is 0.
 MIN_OVERLAP = 0.5
 #: Enlargement of one image against the other, at most.
@@ -21,14 +24,10 @@ _STARTS = 3
 _GIVE_UP_AT_ONCE = 0.5
 _GIVE_UP_EARLY = 0.6
 _GIVE_UP = 0.7
-#: Grey levels between which a pixel counts as well exposed: a copy made brighter or darker loses what lies beyond.
-_DARK, _BRIGHT = 15.0, 230.0
-#: Side and distance of the blocks in which structure is compared, pixels; well exposed pixels of a block, at least.
-_BLOCK, _STRIDE, _EXPOSED = 8, 4, 20
-#: Blocks that must be comparable, else the correlation itself is the score.
-_MIN_BLOCKS = 8
-#: Variance of coding noise within a block, grey levels squared.
-_VARIANCE = 16.0
+#: A pair whose score is below the first is also tried with one image turned by the second, degrees, either way.
+_SURE, _TURN = 0.97, 3.0
+#: Taken from the score of such a try: one more freedom brings different photographs nearer too.
+_HANDICAP = 0.012
 
 
 @njit(cache=True, nogil=True)
@@ -116,100 +115,6 @@ def _halved(image):
 
 
 @njit(cache=True, nogil=True)
-def _between(image, x, y):
-    """The value at a place between pixels, bilinear."""
-    left, top = min(int(x), image.shape[1] - 2), min(int(y), image.shape[0] - 2)
-    right, down = x - left, y - top
-    above = image[top, left] + right * (np.float64(image[top, left + 1]) - image[top, left])
-    below = image[top + 1, left] + right * (np.float64(image[top + 1, left + 1]) - image[top + 1, left])
-    return above + down * (below - above)
-
-
-@njit(cache=True, nogil=True)
-def structure(a, b, place):
-    """How well b's grey values follow a's, laid over it at `place`, in [-1, 1]; -1 with too few blocks to tell.
-
-    The mean over blocks of the covariance over the product of the standard deviations, both plus the variance of coding
-    noise (the structure term of SSIM, Wang et al. 2004, section III.B), times the correlation over all pixels under a
-    tone curve. The first does not mind another level and contrast of a part; the second does, but not those of all.
-    Pixels too dark or too bright in either image count in neither.
-    """
-    height, width = b.shape
-    middle_y, middle_x = (height - 1) * 0.5, (width - 1) * 0.5
-    laid = np.zeros((height, width), np.float64)
-    for y in range(height):
-        at_y = middle_y + place[3] + place[1] * (y - middle_y)
-        for x in range(width):
-            at_x = middle_x + place[2] + place[0] * (x - middle_x)
-            if at_x >= 0.0 and at_y >= 0.0 and at_x <= width - 1 and at_y <= height - 1:
-                laid[y, x] = _between(a, at_x, at_y)
-    total, blocks = 0.0, 0
-    for top in range(0, height - _BLOCK + 1, _STRIDE):
-        for left in range(0, width - _BLOCK + 1, _STRIDE):
-            n, spread_a, spread_b, both = _spreads(laid, b, top, left, _BLOCK, _BLOCK)
-            if n >= _EXPOSED:
-                total += (both + _VARIANCE) / (np.sqrt(spread_a * spread_b) + _VARIANCE)
-                blocks += 1
-    return total / blocks * _tone(laid, b) if blocks >= _MIN_BLOCKS else -1.0
-
-
-@njit(cache=True, nogil=True)
-def _tone(a, b):
-    """How well one rising curve of second degree makes b's grey values of a's: the multiple correlation, in [0, 1]."""
-    n, u, uu, uuu, uuuu, v, vv, uv, uuv = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for y in range(b.shape[0]):
-        for x in range(b.shape[1]):
-            value, other = a[y, x], np.float64(b[y, x])
-            if _DARK < value < _BRIGHT and _DARK < other < _BRIGHT:
-                p, q = (value - 128.0) / 64.0, (other - 128.0) / 64.0
-                square = p * p
-                n += 1
-                u, uu, uuu, uuuu = u + p, uu + square, uuu + square * p, uuuu + square * square
-                v, vv, uv, uuv = v + q, vv + q * q, uv + p * q, uuv + square * q
-    if n == 0:
-        return 0.0
-    u, uu, uuu, uuuu, v, vv, uv, uuv = u / n, uu / n, uuu / n, uuuu / n, v / n, vv / n, uv / n, uuv / n
-    line, bend, mixed = uu - u * u, uuuu - uu * uu, uuu - u * uu
-    spread, along, across = vv - v * v, uv - u * v, uuv - uu * v
-    if line <= 1e-9 or spread <= 1e-9 or along <= 0.0:
-        return 0.0
-    explained = along * along / line
-    determinant = line * bend - mixed * mixed
-    if determinant > 1e-9:
-        explained = (along * along * bend - 2 * along * across * mixed + across * across * line) / determinant
-    return np.sqrt(min(max(explained / spread, 0.0), 1.0))
-
-
-@njit(cache=True, nogil=True)
-def _spreads(a, b, top, left, tall, wide):
-    """(pixels, variance of a, variance of b, covariance) over the well exposed pixels of a block."""
-    n, sum_a, sum_b, sum_aa, sum_bb, sum_ab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for y in range(top, top + tall):
-        for x in range(left, left + wide):
-            value, other = a[y, x], np.float64(b[y, x])
-            if _DARK < value < _BRIGHT and _DARK < other < _BRIGHT:
-                n += 1
-                sum_a += value
-                sum_b += other
-                sum_aa += value * value
-                sum_bb += other * other
-                sum_ab += value * other
-    if n == 0:
-        return 0, 0.0, 0.0, 0.0
-    spread_a, spread_b = max(sum_aa / n - (sum_a / n) ** 2, 0.0), max(sum_bb / n - (sum_b / n) ** 2, 0.0)
-    return n, spread_a, spread_b, sum_ab / n - (sum_a / n) * (sum_b / n)
-
-
-@njit(cache=True, nogil=True)
-def _bits(word):
-    """The number of set bits of a uint64, by adding neighbours; compilers know the pattern."""
-    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@njit(cache=True, nogil=True)
 def starts_of(first, second, first_windows, second_windows, places, turned, starts):
     """Fill `starts` `(T, 4)` with the whole image, then the likeliest places of the second image over the first.
 
@@ -223,9 +128,9 @@ def starts_of(first, second, first_windows, second_windows, places, turned, star
     found = np.zeros(starts.shape[0] - 1, np.int64)
     for k in range(2 * places.shape[0]):
         if k < places.shape[0]:
-            distance = np.int64(_bits(second ^ first_windows[k]))
+            distance = np.int64(ones(second ^ first_windows[k]))
         else:
-            distance = np.int64(_bits(first ^ second_windows[k - places.shape[0]]))
+            distance = np.int64(ones(first ^ second_windows[k - places.shape[0]]))
         at = best.size
         while at > 0 and distance < best[at - 1]:
             at -= 1
@@ -304,15 +209,46 @@ def agreement(a, b, level_a, level_b, half_a, half_b, starts):
     best = _refined(half_a, half_b, trial)
     if best < _GIVE_UP:
         return best
+    start = place.copy()
     best = _refined(level_a, level_b, place)
     if best < _GIVE_UP:
         return best
+    score = _scored(a, b, place, best)
+    if score < _SURE:
+        for degrees in (-_TURN, _TURN):
+            turned = _turned(b, degrees)
+            place[:] = start
+            found = _refined(level_a, levelled(turned), place)
+            if found > best:
+                score = max(score, _scored(a, turned, place, found) - _HANDICAP)
+    return score
+
+
+@njit(cache=True, nogil=True)
+def _scored(a, b, place, correlation):
+    """The structure of b over a at a place; the correlation, where there is too little to compare."""
     if place[0] * place[1] < 1.0:  # the enlarged one is laid over the other: enlarging the other would blur it
         back = np.array([1.0 / place[0], 1.0 / place[1], -place[2] / place[0], -place[3] / place[1]])
         alike = structure(b, a, back)
     else:
         alike = structure(a, b, place)
-    return alike if alike > -1.0 else best
+    return alike if alike > -1.0 else correlation
+
+
+@njit(cache=True, nogil=True)
+def _turned(image, degrees):
+    """`(H, W)` uint8 turned counter-clockwise about its centre, bilinear; what comes from outside repeats the edge."""
+    height, width = image.shape
+    middle_y, middle_x = (height - 1) * 0.5, (width - 1) * 0.5
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    result = np.empty((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            at_x = middle_x + cosine * (x - middle_x) - sine * (y - middle_y)
+            at_y = middle_y + sine * (x - middle_x) + cosine * (y - middle_y)
+            at_x, at_y = min(max(at_x, 0.0), width - 1.0), min(max(at_y, 0.0), height - 1.0)
+            result[y, x] = np.uint8(np.rint(between(image, at_x, at_y)))
+    return result
 
 
 @njit(cache=True, nogil=True)

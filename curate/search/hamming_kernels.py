@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def _ones(typingctx, value):
+def ones(typingctx, value):
     """The number of set bits of a uint64: LLVM's ctpop."""
 
     def generate(context, builder, signature, arguments):
@@ -31,12 +31,12 @@ def _count_near(hashes, i, others, begin, end, limit):
     if hashes.ndim == 1:
         value = hashes[i]
         for j in range(np.uint64(begin), np.uint64(end)):
-            inside += np.int64(_ones(value ^ others[j]) <= limit)
+            inside += np.int64(ones(value ^ others[j]) <= limit)
     else:
         v0, v1, v2, v3 = hashes[i, 0], hashes[i, 1], hashes[i, 2], hashes[i, 3]
         for j in range(np.uint64(begin), np.uint64(end)):
-            near = _ones(v0 ^ others[j, 0]) + _ones(v1 ^ others[j, 1])
-            near += _ones(v2 ^ others[j, 2]) + _ones(v3 ^ others[j, 3])
+            near = ones(v0 ^ others[j, 0]) + ones(v1 ^ others[j, 1])
+            near += ones(v2 ^ others[j, 2]) + ones(v3 ^ others[j, 3])
             inside += np.int64(near <= limit)
     return inside
 
@@ -44,9 +44,9 @@ def _count_near(hashes, i, others, begin, end, limit):
 @njit(cache=True, nogil=True)
 def _distance(hashes, i, others, j):
     if hashes.ndim == 1:
-        return _ones(hashes[i] ^ others[j])
-    near = _ones(hashes[i, 0] ^ others[j, 0]) + _ones(hashes[i, 1] ^ others[j, 1])
-    return near + _ones(hashes[i, 2] ^ others[j, 2]) + _ones(hashes[i, 3] ^ others[j, 3])
+        return ones(hashes[i] ^ others[j])
+    near = ones(hashes[i, 0] ^ others[j, 0]) + ones(hashes[i, 1] ^ others[j, 1])
+    return near + ones(hashes[i, 2] ^ others[j, 2]) + ones(hashes[i, 3] ^ others[j, 3])
 
 
 @njit(cache=True, nogil=True)
@@ -123,7 +123,7 @@ def _found_earlier(left, p, right, q, earlier):
     for k in range(earlier.shape[0]):
         start, width = earlier[k, 0], earlier[k, 1]
         differing = substring(left, p, start, width) ^ substring(right, q, start, width)
-        if np.int64(_ones(differing)) <= earlier[k, 2]:
+        if np.int64(ones(differing)) <= earlier[k, 2]:
             return True
     return False
 

@@ -23,7 +23,8 @@ from curate.core.decisions import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, SerialExecutor, step_rng
-from curate.images.decode import decode, read_bytes
+from curate.images.decode import decode
+from curate.images.files import read_bytes
 from curate.recipe.check import check_step
 from curate.recipe.execute import LocalExecutor
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.clean.copies import CONFLICTS, PAIR_COLUMNS, decide, evidence, population, relations, suggestions
+from curate.clean.compared import population, relations
+from curate.clean.copies import CONFLICTS, PAIR_COLUMNS, decide, evidence
 from curate.clean.duplicate_pairs import DuplicatePairsParams, duplicate_pairs
 from curate.clean.exact_duplicates import ExactDuplicatesParams, exact_duplicates
+from curate.clean.suggestions import suggestions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features
 from curate.images.facts import DECODED

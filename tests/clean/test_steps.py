@@ -21,6 +21,7 @@ from curate.core.manifest import Manifest
 from curate.core.shapes import Features
 from curate.images.facts import DECODED, FEATURES, ShardTask, facts_of_shard
 from curate.images.quality import QUALITY
+from tests.clean.pictures import face
 
 RNG = np.random.default_rng(0)
 
@@ -171,14 +172,6 @@ def test_only_labels_of_the_identity_may_be_named():
 
 
 # near duplicates
-
-
-def face(seed, size=112):
-    """A picture with structure at every scale, different for each seed."""
-    rng = np.random.default_rng(seed)
-    layers = [cv2.GaussianBlur(rng.normal(size=(size, size, 3)), (0, 0), s) * s for s in (1.5, 3, 6, 12)]
-    image = sum(layers)
-    return np.clip(128 + 50 * image / image.std(), 0, 255).astype(np.uint8)
 
 
 def altered(image):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.images import decode as module
-from curate.images import files, reasons
-from curate.images.decode import REASONS, decode, read_bytes
+from curate.images import files, headers, reasons
+from curate.images.decode import decode
+from curate.images.files import read_bytes
+from curate.images.reasons import REASONS
 
 
 def picture(height=60, width=40, seed=0):
@@ -116,9 +117,9 @@ def test_a_bomb_is_refused_by_its_header_alone():
 
 def test_the_limit_is_the_constant(monkeypatch):
     data = encoded(picture(60, 40), "JPEG")
-    monkeypatch.setattr(module, "MAX_PIXELS", 60 * 40)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 60 * 40)
     assert reason(data) == "fine"
-    monkeypatch.setattr(module, "MAX_PIXELS", 60 * 40 - 1)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 60 * 40 - 1)
     assert reason(data) == "too_large"
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.fft import dct
 
 from curate.images.facts import ShardTask, facts_of_shard
-from curate.images.hashes import WINDOWS, dhash_of_small, phash256_of_small, phash_of_small, window_hashes
+from curate.images.hashes import WINDOWS, dhash_of_small, phash_of_grey, window_hashes
 from curate.images.kernels import small_square
 
 
@@ -22,12 +22,10 @@ def words(found):
 
 @settings(deadline=None, max_examples=25)
 @given(height=st.integers(64, 200), extra=st.integers(0, 60), seed=st.integers(0, 1000))
-def test_phash256_and_dhash_equal_imagehash(height, extra, seed):
+def test_phash256_and_dhash_are_those_of_imagehash(height, extra, seed):
     grey = np.random.default_rng(seed).integers(0, 256, (height, height + extra), dtype=np.uint8)
     picture = Image.fromarray(grey)
-    np.testing.assert_array_equal(
-        phash256_of_small(small_square(grey, 64)[None])[0], words(imagehash.phash(picture, 16))
-    )
+    assert np.bitwise_count(phash_of_grey(grey[None], bits=256)[0] ^ words(imagehash.phash(picture, 16))).sum() <= 16
     np.testing.assert_array_equal(dhash_of_small(small_square(grey, 8, 9)[None]), words(imagehash.dhash(picture)))
 
 
@@ -52,7 +50,7 @@ def test_window_hashes_equal_the_slow_definition():
     np.testing.assert_array_equal(window_hashes(small[1:]), found[1:])
     assert window_hashes(small[:0]).shape == (0, 49)
     # The first window is the whole image, whose hash it nearly has.
-    assert (int(found[0, 0]) ^ int(phash_of_small(small)[0])).bit_count() <= 6
+    assert (int(found[0, 0]) ^ int(phash_of_grey(small)[0])).bit_count() <= 6
 
 
 def test_hashes_of_the_peers_test_data(real_data):
@@ -84,5 +82,5 @@ def test_hashes_of_the_peers_test_data(real_data):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_hashes_of_stacks(count):
     small = np.random.default_rng(1).integers(0, 256, (count, 64, 64), dtype=np.uint8)
-    assert phash256_of_small(small).shape == (count, 4)
+    assert phash_of_grey(small, bits=256).shape == (count, 4)
     assert dhash_of_small(small[:, :8, :9]).shape == (count,)

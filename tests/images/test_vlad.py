@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pickle
-
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +7,7 @@ import pytest
 from curate.images.alter import ALTERATIONS, crop, flip
 from curate.images.vlad import (
     LENGTH,
-    VladEmbedder,
-    as_bytes,
-    as_raw,
+    VladModel,
     codebook,
     local_descriptors,
     mirrored,
@@ -76,30 +72,24 @@ def test_words_and_vlad_equal_their_definitions(local):
         np.testing.assert_allclose(vectors[image], (total / np.linalg.norm(total)).ravel(), atol=1e-5)
 
 
-def test_the_embedder_brings_crops_together(local):
-    embedder = VladEmbedder(words=8, dimensions=16)
-    raw = as_raw(local)
-    np.testing.assert_array_equal(as_bytes(raw), local)
-    assert raw.shape == (48, embedder.size)
-    np.testing.assert_array_equal(embedder.describe([photo(0)]).view(np.uint8), raw[:1].view(np.uint8))
-    state = embedder.fit(raw)
-    vectors = embedder.project(raw, state)
+def test_the_model_brings_crops_together(local):
+    model = VladModel.fit(local, words=8, dimensions=16)
+    vectors = model.project(local)
+    assert vectors.shape == (48, 16)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     nearest = (vectors[:24] @ vectors[24:].T).argmax(axis=1)
     assert (nearest == np.arange(24)).mean() > 0.9
-    np.testing.assert_array_equal(embedder.project(raw[5:6], state), vectors[5:6])
-    again = pickle.loads(pickle.dumps(embedder))
-    assert again.fingerprint == embedder.fingerprint != VladEmbedder(words=9).fingerprint
+    np.testing.assert_array_equal(model.project(local[5:6]), vectors[5:6])
+    again = VladModel.fit(local, words=8, dimensions=16)
+    np.testing.assert_array_equal(again.axes, model.axes)
 
 
 def test_images_without_descriptors_stay_zero(local):
-    embedder = VladEmbedder(words=4, dimensions=4)
-    raw = as_raw(np.concatenate([local[:12], np.zeros_like(local[:2])]))
-    vectors = embedder.project(raw, embedder.fit(raw))
+    some = np.concatenate([local[:12], np.zeros_like(local[:2])])
+    vectors = VladModel.fit(some, words=4, dimensions=4).project(some)
     assert vectors[:12].any(axis=1).all()
     assert not vectors[12:].any()
-    assert embedder.fit(raw[12:]) == {}
-    assert embedder.project(raw[12:], {}).shape == (2, 1)
+    assert not VladModel.fit(some[12:]).project(some).any()
 
 
 def test_signatures_estimate_jaccard_and_empty_sets_pair_with_nothing():

@@ -6,7 +6,8 @@ import pytest
 
 from curate.core.shapes import SerialExecutor
 from curate.search import confirm
-from curate.search.alignment import _correlation, levelled, starts_of, structure
+from curate.search.alignment import _correlation, _turned, levelled, starts_of
+from curate.search.structure import structure
 
 
 def texture(seed, size=32):
@@ -117,3 +118,20 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     monkeypatch.setattr(confirm, "BLOCK", 7)
     np.testing.assert_array_equal(whole, confirm.correlate_pairs(images, i, j, mirrored, SerialExecutor()))
     assert confirm.correlate_pairs(images, i[:0], j[:0], mirrored[:0], SerialExecutor()).shape == (0,)
+
+
+@pytest.mark.parametrize("degrees", [-4.0, -2.5, 2.5, 4.0])
+def test_a_small_turn_is_found(degrees):
+    image = cv2.GaussianBlur(texture(4, 128), (0, 0), 4)  # as smooth, once small, as a face is
+    turn = cv2.getRotationMatrix2D((63.5, 63.5), degrees, 1)
+    copy = cv2.warpAffine(image, turn, (128, 128), borderMode=cv2.BORDER_REPLICATE)
+    small, other = (cv2.resize(one, (32, 32), interpolation=cv2.INTER_AREA) for one in (image, copy))
+    assert correlate(small, other) >= 0.945
+
+
+def test_turning_equals_opencv():
+    image = texture(2)
+    turn = cv2.getRotationMatrix2D((15.5, 15.5), 3.0, 1)
+    expected = cv2.warpAffine(image.astype(np.float32), turn, (32, 32), borderMode=cv2.BORDER_REPLICATE)
+    inner = np.abs(_turned(image, 3.0) - expected)[2:-2, 2:-2]
+    assert inner.max() <= 4  # opencv rounds places to a 32nd of a pixel

@@ -14,7 +14,7 @@ from curate.recipe.run import Listener, RunResult, run_recipe
 from curate.recipe.verbs.shared import StepWithParams, verb_recipe
 
 #: Parameters of `near_duplicates` that a calibration must share.
-_MEASURED = ("mirrored", "crops")
+_MEASURED = ("method", "mirrored", "crops")
 
 
 def run_duplicates(
@@ -44,7 +44,7 @@ def run_duplicates(
     ]  # fmt: skip
     more: dict[str, Any] = {"executor": executor, "cache": cache, "on_step": on_step, "progress": progress}
     if calibrate:
-        if fixed := {"max_distance", "min_correlation"} & set(near):
+        if fixed := {"max_distance", "min_similarity", "min_correlation"} & set(near):
             raise CurateError(f"--calibrate chooses {', '.join(sorted(fixed))}: leave one of the two out")
         steps.insert(
             0,
