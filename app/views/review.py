@@ -137,11 +137,9 @@ def _item(look: Look, queue: Queue, places: np.ndarray, mine: set[int], wanted: 
     copies = np.setdiff1d(queue.row[(queue.other == other) & (other >= 0)], [row, other])
     if len(copies):
         _strip(look, f"The step compared {count(len(copies))} more with {images.id_of(other)}", copies, set())
-    own, joined = images.identity_of(row), target
-    if own is not None:
-        _strip(look, f"Images of {own}", images.rows_of_identity(own), {row, other})
-    if joined and joined != own:
-        _strip(look, f"Images of {joined}", images.rows_of_identity(joined), {row, other})
+    for name in dict.fromkeys((images.came_as(row), images.identity_of(row), target)):
+        if name is not None:
+            _strip(look, f"Images of {name}", images.rows_of_identity(name), {row, other})
 
 
 def _sentence(look: Look, queue: Queue, at: int) -> str:
@@ -162,7 +160,9 @@ def _sentence(look: Look, queue: Queue, at: int) -> str:
 def _lines(look: Look, row: int, role: str) -> list[str]:
     images = look.images
     labels = ", ".join(f"{name} {value}" for name, value in images.labels_of(row).items() if value)
-    return [role, images.id_of(row), f"identity {images.identity_of(row)}", labels, images.fate_of(row)]
+    now, came = images.identity_of(row), images.came_as(row)
+    said = f"identity {now}" if now == came else f"identity {now}, came as {came}"
+    return [role, images.id_of(row), said, labels, images.fate_of(row)]
 
 
 def _word(look: Look, step: str, image_id: str) -> str:
@@ -196,7 +196,7 @@ def _buttons(
     """The row of buttons; returns the identity that a move or merge would lead to."""
     images = look.images
     proposals = [name for name in (queue.suggested[at], images.identity_of(other) if other >= 0 else None) if name]
-    own = images.identity_of(row)
+    own = images.came_as(row)  # what a step made of it is the proposal, which a person confirms or not
     proposals = [name for name in dict.fromkeys(map(str, proposals)) if name != own]
     target = proposals[0] if proposals else None
     common = (look, queue, row, other, members, wanted)
@@ -247,7 +247,7 @@ def _answer(
     images = look.images
     rows = [row]
     if action == col.MERGE:
-        own = images.identity_of(row)
+        own = images.came_as(row)
         rows = sorted({*map(int, members), *(map(int, images.rows_of_identity(own)) if own else ())})
     elif len(members) > 1:
         rows = list(map(int, members))

@@ -12,14 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +48,6 @@ def make_demo(folder: Path, *, identities: int) -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run with planted faults; tests only read it."""
     return make_demo(tmp_path_factory.mktemp("demo"), identities=24)
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
-    """One Chromium for all tests."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Served:
