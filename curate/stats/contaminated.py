@@ -11,9 +11,9 @@ _ROUNDS = 25
 _SLOPE, _INTERCEPT, _GROUP = 0.25, 0.5, 0.5
 _REACH = 20.0
 _LEAST = 1e-4
-#: One score in 500 is taken to say nothing: else a single planted fault that nobody could find, say an
+#: One score in 2,000 is taken to say nothing: else a single planted fault that nobody could find, say an
 #: image of a twin, would flatten the curve.
-_LAPSE = 0.002
+_LAPSE = 0.0005
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def test_noise_writes_a_run_that_resumes(find, source, tables, tmp_path: Path):
     assert set(limits["group"].dropna()) == {"f", "m"}
     impact = pd.read_parquet(out / "filter_impact.parquet")
     assert impact[(impact["step"] == "all").to_numpy()]["removed"].sum() == (noise["action"] == "drop").sum()
-    assert "noise_thresholds" in (out / "report/index.html").read_text()
+    assert "From which score a name counts as wrong" in (out / "report/index.html").read_text()
 
 
 def test_what_does_not_fit_together_is_refused(find, source, tmp_path: Path):

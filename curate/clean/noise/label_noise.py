@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from curate.clean.noise.find import Faults, find_faults
+from curate.clean.noise.faults import Faults
+from curate.clean.noise.find import find_faults
 from curate.core import columns as col
 from curate.core.decisions import Decisions
 from curate.core.groups import cells
