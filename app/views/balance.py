@@ -12,6 +12,8 @@ from ..texts import literal
 from ..whatif import WhatIf, batch, pool, usual, what_if
 from .parts import card, grid, show_figure, show_report, show_table, term
 
+#: Reports that this page shows.
+REPORTS = ("imbalance", "reach", "rivals", "training_batch")
 _BATCH = 24
 _ENDED = {
     "target": "Every label reaches the target.",
@@ -42,8 +44,7 @@ def view(look: Look) -> None:
         st.info("The run has no training images yet: it is not finished, or everything was dropped.")
     else:
         _what_if(look, size)
-    reports = [step for step in look.run.steps if step.kind == "report" and step.name in ("imbalance", "training_batch",
-               "compare_balancing", "balance_bound")]  # fmt: skip
+    reports = [step for step in look.run.steps if step.kind == "report" and step.name in REPORTS]
     if reports:
         st.header("What the run did")
     for step in reports:
@@ -112,4 +113,4 @@ def _card(look: Look, final_row: int) -> str:
     return card(look, row, [labels], side=72) if row >= 0 else ""
 
 
-__all__ = ["view", "warm"]
+__all__ = ["REPORTS", "view", "warm"]

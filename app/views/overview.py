@@ -12,10 +12,8 @@ from curate.report.words import INTENDED_USE, LABEL_LIMITS
 
 from ..looking import Look
 from ..texts import literal
+from .balance import REPORTS as BALANCE
 from .parts import show_figure, show_report, show_table, term
-
-#: Reports that have a page of their own.
-_ELSEWHERE = ("imbalance", "audit", "overlap")
 
 
 def view(look: Look) -> None:
@@ -33,7 +31,7 @@ def view(look: Look) -> None:
         st.caption("The run has no label with few enough values to compare groups.")
     for entry in look.summary.groups:
         _group(look, entry)
-    others = [step for step in look.run.steps if step.kind == "report" and step.name.split("_")[0] not in _ELSEWHERE]
+    others = [step for step in look.run.steps if step.kind == "report" and not _has_a_page(step.name)]
     if others:
         st.subheader("Other reports")
     for step in others:
@@ -42,6 +40,11 @@ def view(look: Look) -> None:
     with st.expander("Intended use, and the limits of demographic labels"):
         st.write(INTENDED_USE)
         st.write(LABEL_LIMITS)
+
+
+def _has_a_page(report: str) -> bool:
+    """Whether another page shows the report."""
+    return report in BALANCE or report.startswith("audit") or "overlap" in report
 
 
 def _headline(look: Look) -> None:

@@ -80,7 +80,7 @@ def show_figure(figure: Figure, table: pd.DataFrame, look: Look, key: str, heigh
         return
     try:
         if figure.kind in ("pairs", "contact_sheet"):
-            st.html(_sheet(figure, table, look))
+            st.html(sheet(figure, table, look))
             return
         picture = draw(figure, table, look.summary.styles)
     except (CurateError, TypeError, ValueError, KeyError) as error:
@@ -105,7 +105,7 @@ def _whole_decades(picture: go.Figure, values: pd.Series) -> None:
         update(range=[low, high])
 
 
-def _sheet(figure: Figure, table: pd.DataFrame, look: Look) -> str:
+def sheet(figure: Figure, table: pd.DataFrame, look: Look) -> str:
     """Pictures of a report as HTML."""
     if figure.kind == "pairs":
         shown = pair_sheet(look.run, table, figure.options).examples
@@ -175,4 +175,4 @@ def _picture(uri: str | None, problem: str | None, lines: Sequence[str], side: i
     return f'<div style="width:min({side}px,44vw)">{seen}{told}</div>'
 
 
-__all__ = ["card", "grid", "page_of", "pager", "show_figure", "show_report", "show_table", "term"]
+__all__ = ["card", "grid", "page_of", "pager", "sheet", "show_figure", "show_report", "show_table", "term"]

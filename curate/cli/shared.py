@@ -19,7 +19,9 @@ app = typer.Typer(
 )  # fmt: skip
 console = Console(soft_wrap=True, emoji=False)
 
-RecipeName = Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled recipe such as demo.")]
+RecipeName = Annotated[
+    str, typer.Argument(help="A recipe file, the name of a bundled one such as demo, or a run folder to go on with.")
+]
 SourceName = Annotated[str, typer.Argument(help="A folder (identity/image.jpg), a manifest, or the word synthetic.")]
 Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as source.root=faces; repeatable.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,22 +33,18 @@ def run(fake_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fake_run.build_run(tmp_path_factory.mktemp("fake"), people=6)
 
 
-def make_demo(folder: Path, *, identities: int) -> Path:
-    """The recipe `demo` run on few drawn faces, with a cache of its own."""
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe `demo` run on few drawn faces, with a cache of its own: at least 500 images. Tests only read it."""
     from curate.recipe.execute import LocalExecutor
     from curate.recipe.run import run_recipe
     from curate.recipe.schema import load_recipe
 
-    recipe = load_recipe("demo", [f"source.identities={identities}"])
+    folder = tmp_path_factory.mktemp("demo")
+    recipe = load_recipe("demo", ["source.identities=36"])
     with LocalExecutor(1) as executor:
         run_recipe(recipe, folder / "run", executor=executor, cache=folder / "cache")
     return folder / "run"
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real run with planted faults; tests only read it."""
-    return make_demo(tmp_path_factory.mktemp("demo"), identities=24)
 
 
 class Served:
@@ -60,7 +57,7 @@ class Served:
         command = [sys.executable, "-m", "curate.cli", "app", str(run), "--port", str(port), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                          env={**os.environ, "COLUMNS": "200"}, start_new_session=True)  # fmt: skip
-        self.said = self._process.stdout.readline().strip()
+        self.said = next((line for line in self._process.stdout if "http" in line), "").strip()
         self.url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             try:
@@ -79,9 +76,9 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
-    """The app over a real run that tests may review."""
-    folder = make_demo(tmp_path_factory.mktemp("served"), identities=24)
+def served(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    """The app over a copy of the run that tests may review."""
+    folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp("served") / "run"))
     app = Served(folder)
     yield app, folder
     app.stop()

@@ -22,6 +22,7 @@ from curate.core.bundled import bundled_module
 from curate.core.errors import CurateError, InputError, MissingExtra
 from curate.core.files import read_json, write_json
 from curate.core.vectors import load_vectors
+from curate.recipe.looking import prepare
 from curate.recipe.store import RunFolder
 
 NAME = "curate-test-look"
@@ -79,19 +80,10 @@ def test_what_tags_say() -> None:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def large(demo: Path) -> Path:
     """A real run of at least 500 images, with vectors."""
-    from curate.recipe.execute import LocalExecutor
-    from curate.recipe.looking import prepare
-    from curate.recipe.run import run_recipe
-    from curate.recipe.schema import load_recipe
-
-    folder = tmp_path_factory.mktemp("large")
-    recipe = load_recipe("demo", ["source.identities=36"])
-    with LocalExecutor(1) as executor:
-        run_recipe(recipe, folder / "run", executor=executor, cache=folder / "cache")
-    assert prepare(folder / "run") is not None
-    return folder / "run"
+    assert prepare(demo) is not None
+    return demo
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +145,7 @@ def test_queues_and_cells_are_saved_views(pushed: Any, large: Path) -> None:
 
 
 def test_vectors_are_there_for_similarity_and_the_map(pushed: Any, large: Path) -> None:
-    place = read_json(next((large.parent / "cache" / "look" / "runs").glob("*.json")))["vectors"]
+    place = prepare(large)
     vectors = load_vectors(place)
     have = pushed.exists("vector")
     assert len(have) == len(vectors.matrix)

@@ -17,7 +17,8 @@ from PIL import Image
 from curate.core.bundled import bundled_module
 from curate.core.decisions import Decisions
 from curate.core.errors import CurateError, MissingExtra
-from curate.core.files import read_json, read_table
+from curate.core.files import read_json, read_table, write_json
+from curate.core.shapes import Figure
 from curate.core.vectors import Vectors, load_vectors, unit
 from curate.recipe.looking import pointer, prepare
 from curate.recipe.store import RunFolder
@@ -134,7 +135,6 @@ def test_a_run_without_vectors_says_why(run: Path, demo: Path, tmp_path: Path) -
     copy = Path(shutil.copytree(demo, tmp_path / "run"))
     plan = read_json(copy / "plan.json")
     plan["source"]["root"] = None
-    from curate.core.files import write_json
 
     write_json(copy / "plan.json", plan)
     assert prepare(copy) is None
@@ -237,3 +237,25 @@ def test_a_history_holds_every_decision_about_the_images(demo: Path) -> None:
     ]
     assert [(int(row.step.split(".")[0]), row.image, row.action, row.reason) for row in told.itertuples()] == wanted
     assert len(histories.history(run, ["nobody"])) == 0
+
+
+# ---- pictures of reports ------------------------------------------------------------------------------------------
+
+
+def test_pairs_and_contact_sheets_are_pictures_with_escaped_names(fake_run, tmp_path: Path) -> None:
+    pytest.importorskip("streamlit")
+    parts, looking = bundled_module("app", "views.parts"), bundled_module("app", "looking")
+    folder = fake_run.build_run(tmp_path, people=4, evil=True)
+    opened = images_of.open_run(folder)
+    look = looking.Look.of(folder, opened, looking.summarise(opened.run), images_of.stamp_of(folder))
+    ids = [opened.images.id_of(row) for row in range(4)]
+    pairs = pd.DataFrame({"image_id_a": ids[:2], "image_id_b": ids[2:], "kind": [fake_run.EVIL, "x"]})
+    drawn = parts.sheet(Figure("pairs", "t", "", {"a": "image_id_a", "b": "image_id_b", "say": ["kind"]}), pairs, look)
+    assert drawn.count('<img src="data:image/jpeg') == 4
+    batch = pd.DataFrame({"image_id": ids, "stage": ["before", "before", fake_run.EVIL, "after"], "cell": "f"})
+    sheet = parts.sheet(Figure("contact_sheet", "t", "", {"group": "stage", "say": "cell"}), batch, look)
+    assert sheet.count('<img src="data:image/jpeg') == 4
+    for text in (drawn, sheet):
+        assert "<script>" not in text
+        assert "<img src=x" not in text
+        assert "&lt;script&gt;" in text

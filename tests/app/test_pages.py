@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ from curate.report.runs import read_run
 testing = pytest.importorskip("streamlit.testing.v1")
 
 _ONE_PAGE = """
+import shutil
 from pathlib import Path
 from curate.core.bundled import bundled_module
 
@@ -71,6 +73,21 @@ def test_every_page_opens(name: str, run: Path) -> None:
     assert not page.exception
     assert not page.error
     assert page.title
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_run_that_is_not_finished_is_shown_as_far_as_it_went(name: str, run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for gone in (
+        "manifest.parquet",
+        "rejected.parquet",
+        *(str(f.relative_to(copy)) for f in copy.glob("steps/0[6-9]*/*")),
+    ):
+        (copy / gone).unlink()
+    page = open_page(name, copy)
+    assert not page.exception
+    if name == "overview":
+        assert any("not finished" in warning.value for warning in page.warning)
 
 
 def test_the_audit_page_shows_rates_with_intervals_and_at_any_threshold(run: Path) -> None:
