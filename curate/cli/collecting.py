@@ -1,4 +1,4 @@
-"""Verbs that fetch, read and embed: download, embed; what convert does with images."""
+"""Verbs that find, fetch and embed: candidates, download, embed; what convert does with images."""
 
 from __future__ import annotations
 
@@ -93,6 +93,36 @@ def download(
         console.print(f"not here: {count:,} {reason}", highlight=False)
     console.print(f"{len(done.manifest):,} images, {done.before:,} settled before: {out / 'manifest.parquet'}; "
                   f"root {out / 'images'}", highlight=False)  # fmt: skip
+
+
+@app.command()
+def candidates(
+    lists: Annotated[list[Path], typer.Argument(help="Lists of names: a table, or lines `name` or `name count`.")],
+    out: Annotated[Path, typer.Option("--out", help="The list to write: .csv or .parquet.")],
+    min_images: Annotated[int, typer.Option("--min-images", min=0, help="A name with fewer is dropped.")] = 0,
+    exclude: Annotated[list[Path], typer.Option("--exclude", help="A list of names to leave out; repeatable.")] = [],  # noqa: B006
+) -> None:
+    """Make one list of persons to collect from lists of names, with the reason for every name."""
+    from curate.collect.candidates import candidates as make
+    from curate.collect.candidates import read_counts
+    from curate.core.errors import InputError
+    from curate.core.files import write_table, write_text
+
+    if out.suffix not in (".csv", ".parquet"):
+        raise InputError("--out names no table", value=str(out), allowed=".csv or .parquet")
+    read = [read_counts(path) for path in lists]
+    left_out = [read_counts(path) for path in exclude]
+    table = make([rows for rows, _ in read], min_images=min_images,
+                 exclude=[name for rows, _ in left_out for name, _ in rows])  # fmt: skip
+    if out.suffix == ".csv":
+        write_text(out, table.to_csv(index=False, lineterminator="\n"))
+    else:
+        write_table(out, table)
+    for note in [note for _, notes in (*read, *left_out) for note in notes]:
+        console.print(f"note: {visible(note)}", markup=False, highlight=False)
+    for (status, reason), count in table.groupby(["status", "reason"]).size().items():
+        console.print(f"{status}: {count:,} {reason}", highlight=False)
+    console.print(f"{(table['status'] == 'kept').sum():,} candidates: {out}", highlight=False)
 
 
 class _Clock:

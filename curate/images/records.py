@@ -156,7 +156,7 @@ def _listed(cells: list[str], number: int) -> Listed | None:
         return None
     numbers = [_number(cell) for cell in cells]
     if numbers[1] is not None and cells[-1].strip():
-        return Listed(int(cells[0]), numbers[1], cells[-1].strip())
+        return Listed(int(cells[0].strip()), numbers[1], cells[-1].strip())
     if numbers[1] is None and cells[1].strip():
         return Listed(number, numbers[2], cells[1].strip())
     return None

@@ -106,7 +106,7 @@ def test_workers_change_nothing(monkeypatch):
 
 
 def test_it_keeps_the_rules_of_the_house():
-    check_step(ranking, params=RankingParams(keep=3))
+    check_step(ranking, params=RankingParams(keep=3, negatives=40, folds=2))
 
 
 def test_planted_images_of_others_rank_at_the_bottom(tmp_path: Path):

@@ -71,6 +71,10 @@ def test_no_bytes_make_a_list_fail(data: bytes):
     assert len(keys) + wrong <= len(filled)
 
 
+def test_odd_blanks_around_a_key_are_blanks():
+    assert parse_lst(b"1\x1e\t2\tx.jpg\n")[0] == [(1, 2.0, "x.jpg")]  # found by the fuzzing
+
+
 def test_a_record_in_parts_is_one_record():
     magic = struct.pack("<I", MAGIC)
     body = struct.pack("<IfQQ", 0, 3.0, 0, 0) + b"abcd"
