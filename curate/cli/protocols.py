@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from curate.cli.collecting import convert_images
@@ -151,10 +152,12 @@ def power(
     columns = list(table.columns)
     shown = Table(box=None, pad_edge=False)
     for name in columns:
-        shown.add_column(plain(name), justify="left" if name == columns[0] else "right")
+        shown.add_column(plain(name), justify="left" if name == columns[0] else "right", no_wrap=True)
     for row in table.itertuples(index=False):
         shown.add_row(*map(plain, row))
-    console.print(shown)
+    # Headings whole, however narrow the window.
+    size = sum(1 + max(len(name), *map(len, map(str, table[name]))) for name in columns)
+    Console(width=max(console.width, size)).print(shown)
     console.print(
         f"Errors of comparisons that share identities are taken to be correlated: {assumed:g} of the worst case, "
         "in which they depend on the identities alone.", highlight=False,

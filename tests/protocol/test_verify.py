@@ -194,6 +194,6 @@ def test_the_command_line(made: Path, folder: Path, tmp_path: Path):
     done = invoke(app, ["verify", str(folder), "--json"])
     assert done.exit_code == 1
     assert "missing: " in done.output
-    done = invoke(app, ["power", str(made), "--rate", "0.001"], env={"COLUMNS": "200"})
+    done = invoke(app, ["power", str(made), "--rate", "0.001"])
     assert done.exit_code == 0
     assert "smallest FMR" in done.output
