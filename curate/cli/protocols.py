@@ -156,7 +156,7 @@ def power(
     for row in table.itertuples(index=False):
         shown.add_row(*map(plain, row))
     # Headings whole, however narrow the window.
-    size = sum(1 + max(len(name), *map(len, map(str, table[name]))) for name in columns)
+    size = sum(2 + max(len(name), *map(len, map(str, table[name]))) for name in columns)
     Console(width=max(console.width, size)).print(shown)
     console.print(
         f"Errors of comparisons that share identities are taken to be correlated: {assumed:g} of the worst case, "
