@@ -37,11 +37,6 @@ class SeveralParams(StrictParams):
                       for key, value in one.items()} for one in sources)  # fmt: skip
 
 
-def own_name(dataset: str, identity: str) -> str:
-    """The identity's name within its dataset, without the dataset that `read_several` put before it."""
-    return identity.removeprefix(f"{dataset}/")
-
-
 def read_several(params: SeveralParams, levels: Mapping[str, str] | None, executor: Executor, cache: Path) -> Collected:
     """Read sources into one manifest in which nothing of one is taken for anything of another.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from curate.collect.several import SeveralParams, own_name, read_several
+from curate.collect.several import SeveralParams, read_several
 from curate.core.errors import InputError
 from curate.core.files import locate
 from curate.core.shapes import SerialExecutor
@@ -31,7 +31,6 @@ def test_equal_names_stay_apart_and_paths_lead_to_the_files(tmp_path: Path, sets
     assert frame["image_id"].tolist() == ["a/Ann/1.png", "a/Bo/1.png", "b/Ann/1.png", "c/Ann", "c/Cy Orr"]
     assert frame["identity"].tolist() == ["a/Ann", "a/Bo", "b/Ann", "c/Ann", "c/Cy Orr"]
     assert frame["dataset"].tolist() == ["a", "a", "b", "c", "c"]
-    assert own_name("a", "a/Ann") == "Ann"
     assert found.root == tmp_path
     for path in found.frame["path"][:3]:
         assert Path(locate(found.root, path)).is_file()
