@@ -98,7 +98,12 @@ def test_the_audit_page_shows_rates_with_intervals_and_at_any_threshold(run: Pat
     before = page.dataframe[0].value
     after = slider.set_value(slider.max).run().dataframe[0].value
     assert not page.exception
-    assert before["FNMR (FRR)"].tolist() != after["FNMR (FRR)"].tolist()
+    name = "FNMR (FRR) [95% interval]"
+    assert before[name].tolist() != after[name].tolist()
+    histogram = pd.read_parquet(run / "audit/histogram.parquet")
+    total = histogram.groupby(["group_a", "group_b"], sort=False)["genuines"].sum().to_numpy()
+    top = histogram.loc[histogram["threshold"] == slider.max, "genuines"].to_numpy()
+    assert after["false non matches"].tolist() == [f"{missed:,}" for missed in total - top]
 
 
 def test_another_target_needs_other_replicas(run: Path) -> None:
