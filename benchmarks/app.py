@@ -89,6 +89,7 @@ def build_run(folder: Path, rows: int, seed: int = 0) -> Path:
     gone = pd.concat([part.astype({"step": "str", "reason": "str"}) for part in rejected], ignore_index=True)
     write_table(run / "rejected.parquet", gone)
     plan_steps.append(_audit(run, manifest, order + 1))
+    plan_steps.append(_overlap(run, manifest, order + 2, rng))
     write_json(run / "plan.json", {
         "name": "million", "seed": 7, "cache": str(cache), "levels": dict(manifest.levels), "versions": {},
         "source": {"root": str(root), "kind": "folder"}, "steps": plan_steps,
@@ -170,11 +171,52 @@ def _audit(run: Path, manifest: Any, order: int) -> dict[str, Any]:
         for group, shift in (("all", 0.0), ("f", 0.05), ("m", -0.05))
     ], ignore_index=True)  # fmt: skip
     write_table(run / "audit" / "curves.parquet", curves)
+    write_table(run / "audit" / "histogram.parquet", _histogram(manifest))
     where = f"steps/{order:02d}-audit"
     figures = [{"kind": "det", "table": "audit/curves", "title": "DET curve per group", "options": {}}]
     write_json(run / where / "summary.json", _summary("audit", "report", order, manifest, manifest)
                | {"figures": figures, "tables": ["audit/curves"]})  # fmt: skip
     return {"order": order, "name": "audit", "kind": "report", "folder": where, "sentence": "Measure.", "params": {}}
+
+
+def _histogram(manifest: Any) -> pd.DataFrame:
+    """As an audit by both labels keeps it: all, 8 groups, and each two of them."""
+    from curate.core.groups import cells
+
+    edges = np.round(np.arange(-0.3, 0.9, 0.005), 3)
+    groups = list(map(str, cells(manifest, ("gender", "ethnicity")).categories))
+    spread = [np.diff(1 / (1 + np.exp(-12 * (np.append(edges, 2) - middle))), prepend=0) for middle in (0.0, 0.5)]
+    return pd.concat([
+        pd.DataFrame({"group_a": a, "group_b": b, "threshold": np.insert(edges, 0, -np.inf),
+                      "impostors": np.insert(1e9 * spread[0], 0, 0).astype(np.int64),
+                      "genuines": np.insert(1e6 * spread[1] * (a == b), 0, 0).astype(np.int64), "exact": True,
+                      "fmr_n_eff": 1e5, "fmr_degrees": 60.0, "fnmr_n_eff": 1e4, "fnmr_degrees": 60.0})
+        for a, b in [("all", "all"), *((a, b) for a in groups for b in groups if a <= b)]
+    ], ignore_index=True)  # fmt: skip
+
+
+def _overlap(run: Path, manifest: Any, order: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Some ten thousand pairs of identities of the one drawn set, as `overlap_pairs` writes them."""
+    from curate.core.files import write_json, write_table
+
+    names = manifest.frame["identity"].cat.categories.to_numpy()
+    count = min(10_000, len(names))
+    score = rng.random(count)
+    pairs = pd.DataFrame({
+        "dataset_a": "drawn", "identity_a": rng.choice(names, count), "dataset_b": "drawn",
+        "identity_b": rng.choice(names, count), "by": rng.choice(["name", "name,identity", "identity"], count),
+        "score": score, "verdict": np.select([score > 0.9, score > 0.5], ["same", "likely"], "look"),
+        "evidence": "faces: log ratio 9.5, mutual nearest",
+    })  # fmt: skip
+    matrix = pd.DataFrame({"dataset_a": ["drawn"], "dataset_b": ["drawn"], "shared": [count]})
+    write_table(run / "pairs.parquet", pairs)
+    write_table(run / "overlap" / "matrix.parquet", matrix)
+    where = f"steps/{order:02d}-overlap_pairs"
+    options = {"x": "dataset_b", "y": "dataset_a", "value": "shared"}
+    figures = [{"kind": "heatmap", "table": "overlap/matrix", "title": "Shared identities", "options": options}]
+    write_json(run / where / "summary.json", _summary("overlap_pairs", "report", order, manifest, manifest)
+               | {"figures": figures, "tables": ["pairs", "overlap/matrix"]})  # fmt: skip
+    return {"order": order, "name": "overlap_pairs", "kind": "report", "folder": where, "sentence": "", "params": {}}
 
 
 class _Peak:
@@ -222,6 +264,7 @@ def measure(run: Path) -> dict[str, Any]:
                     figures[f"{name or 'overview'}_{visit}_server_cpu_s"] = _cpu(server.pid) - before
                     figures[f"{name or 'overview'}_{visit}_megabytes_to_browser"] = size / 1e6
             figures["review_answer_s"] = _answer(browser, f"{base}/review")
+            figures["review_answer_24_s"] = _answer_many(browser, f"{base}/review")
             browser.close()
         figures["server_peak_gib"] = peak.bytes / 2**30
     finally:
@@ -281,6 +324,26 @@ def _answer(browser: Any, url: str) -> float:
         taken.append(time.perf_counter() - start)
     context.close()
     return float(np.median(taken))
+
+
+def _answer_many(browser: Any, url: str) -> float:
+    """Seconds from a key to the next page of items, after an answer for 24 of them."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("[data-testid=stProgress] p")
+    done = int(page.locator("[data-testid=stProgress] p").inner_text().split(" of")[0].replace(",", ""))
+    page.get_by_role("radio", name="many at once").click()
+    page.get_by_role("button", name="Keep 24").wait_for()
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.locator("h1").click()
+    start = time.perf_counter()
+    page.keyboard.press("k")
+    page.locator("[data-testid=stProgress] p", has_text=f"{done + 24} of").wait_for()
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    taken = time.perf_counter() - start
+    context.close()
+    return taken
 
 
 def main() -> None:

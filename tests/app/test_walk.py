@@ -104,6 +104,69 @@ def test_ten_answers_by_key_and_mouse_reach_the_run(visit: Any, served: Any) -> 
     assert visit.trouble == []
 
 
+def test_one_answer_for_many_by_key_and_mouse_and_its_undo(visit: Any, served: Any) -> None:
+    file = served[1] / "review" / "decisions.parquet"
+    page = visit.page
+    visit.open("review")
+    choose(page, "Queue", "exact duplicates: exact bytes")
+    visit.settle()
+    total = int(re.search(r"of (\d+)", page.locator("[data-testid=stProgress] p").inner_text())[1])
+    assert total >= 4
+    page.get_by_role("radio", name="many at once").click()
+    page.get_by_role("button", name=f"Keep {min(total, 24)}").wait_for()
+    page.get_by_role("button", name="2", exact=True).click()
+    page.get_by_role("button", name=f"Keep {min(total, 24) - 1}").wait_for()
+    visit.settle()
+    old = len(pd.read_parquet(file)) if file.exists() else 0
+    page.locator("h1").first.click()
+    page.keyboard.press("k")
+    wait_for_reviewed(page, min(total, 24) - 1)
+    rows = pd.read_parquet(file).iloc[old:]
+    assert len(rows) == min(total, 24) - 1
+    assert set(rows["action"]) == {"keep"}
+    assert set(rows["step"]) == {"exact_duplicates"}
+    assert rows["time"].nunique() == 1
+    visit.settle()
+    page.get_by_role("button", name=f"Undo {len(rows)}").click()
+    wait_for_reviewed(page, 0)
+    undone = pd.read_parquet(file).iloc[old + len(rows) :]
+    assert set(undone["image_id"]) == set(rows["image_id"])
+    assert set(undone["reason"]) == {"withdrawn"}
+    visit.settle()
+    page.locator(".st-key-answers").get_by_role("button", name="Drop").click()
+    wait_for_reviewed(page, min(total, 24))
+    visit.settle()
+    page.locator("h1").first.click()
+    page.keyboard.press("u")
+    wait_for_reviewed(page, 0)
+    assert visit.trouble == []
+
+
+def test_a_group_of_copies_is_answered_at_once(browser: Any, fake_run: ModuleType, serve: Any, visiting: Any,
+                                               tmp_path: Path) -> None:  # fmt: skip
+    folder = fake_run.build_run(tmp_path, people=12)
+    table = pd.read_parquet(folder / "steps/04-mislabelled/decisions.parquet")
+    assert table["related_id"].nunique() == 1
+    assert len(table) > 1
+    app = serve(folder)
+    try:
+        visit = visiting(browser, app.url)
+        visit.open("review")
+        choose(visit.page, "Queue", "mislabelled: nearer to another identity")
+        visit.page.get_by_role("button", name=f"Drop all {len(table)} of this group").wait_for()
+        visit.settle()
+        visit.page.locator("h1").first.click()
+        visit.page.keyboard.press("Shift+D")
+        wait_for_reviewed(visit.page, len(table))
+        rows = pd.read_parquet(folder / "review" / "decisions.parquet")
+        assert sorted(rows["image_id"]) == sorted(table["image_id"])
+        assert set(rows["action"]) == {"drop"}
+        assert visit.trouble == []
+        visit.close()
+    finally:
+        app.stop()
+
+
 def test_a_lasso_shows_the_images_under_it(visit: Any) -> None:
     visit.open("clusters")
     page = visit.page
