@@ -40,6 +40,8 @@ def view(look: Look) -> None:
         _rates(look, step)
         st.subheader(literal(step.sentence.rstrip(".")))
         show_report(look, step)
+        if explains_supported(look.run, step):
+            st.caption(SUPPORTED)
 
 
 def _histogram(look: Look) -> pd.DataFrame | None:
@@ -95,8 +97,6 @@ def _rates(look: Look, step: StepRecord) -> None:
         st.header("Rates at the thresholds fixed beforehand")
     for table in shown:
         show_table(look.run.table(table.name), key=table.name)
-    if explains_supported(look.run, step):
-        st.caption(SUPPORTED)
 
 
 __all__ = ["view"]

@@ -42,17 +42,19 @@ def show_many(look: Look, queue: Queue, places: np.ndarray) -> None:
 
 
 def _buttons(look: Look, queue: Queue, meant: np.ndarray) -> None:
-    # A move has a target only where the step or the other image names one; of a large choice the queue's says enough.
+    # A move goes where the step or the other image leads; of a large choice the first ones say whether any does.
     few = [Item.of(queue, int(at), look.images) for at in meant[:_SHOWN]]
-    movable = bool(few) and all(item.target for item in few)
+    movable = sum(item.target is not None for item in few)
     size = count(len(meant))
+    moved = size if movable in (0, len(few)) else f"{movable} of {size}" if len(few) == len(meant) else "where named"
     with st.container(horizontal=True, key="answers"):
         for word, action, key, told in (
-            ("Keep", col.KEEP, "k", "Nothing that this step decides may drop or move these images."),
-            ("Drop", col.DROP, "d", "Leave these images out of the manifest."),
-            ("Move", col.MOVE, "m", "Each goes to the identity that the step or its other image names."),
+            (f"Keep {size}", col.KEEP, "k", "Nothing that this step decides may drop or move these images."),
+            (f"Drop {size}", col.DROP, "d", "Leave these images out of the manifest."),
+            (f"Move {moved}", col.MOVE, "m", "Each goes to the identity that the step or its other image names; "
+             "those without one are left open."),
         ):  # fmt: skip
-            st.button(f"{word} {size}", shortcut=key, disabled=not len(meant) or (action == col.MOVE and not movable),
+            st.button(word, shortcut=key, disabled=not len(meant) or (action == col.MOVE and not movable),
                       on_click=_answer, args=(action, look, queue, meant), help=told)  # fmt: skip
         undo_button(look)
     show_problem()
