@@ -197,7 +197,7 @@ def build_run(folder: Path, *, people: int = 36, evil: bool = False) -> Path:
     write_json(run / "plan.json", {
         "name": EVIL if evil else "drawn_faces", "seed": 7, "recipe": {"name": "drawn_faces"},
         "source": {"root": str(root), "kind": "folder"}, "steps": plan_steps, "versions": {"curate": "0.1.0"},
-        "levels": dict(source.levels),
+        "levels": dict(source.levels), "cache": str(folder / "cache"),
     })  # fmt: skip
     return run
 
