@@ -148,7 +148,7 @@ def convert_images(source: str, out: Path, to: str | None, root: Path | None) ->
     """The part of `curate convert` that writes images; False where OUT or --to mean pairs."""
     from curate.collect.convert import convert_images as write
     from curate.collect.convert import is_image_layout
-    from curate.recipe.features import default_cache
+    from curate.recipe.cache import default_cache
 
     if not is_image_layout(out, to):
         return False

@@ -52,7 +52,8 @@ def example(step: Step, folder: Path, params: StrictParams | None = None) -> tup
     """A small synthetic manifest with planted faults, split in two, and the features that a step needs."""
     from curate.collect import SOURCES
     from curate.core.shapes import SerialExecutor
-    from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN, FeatureStore
+    from curate.recipe.features import FeatureStore
+    from curate.recipe.needs import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN
     from curate.recipe.schema import make_recipe
 
     needs = step.needs_of(params)

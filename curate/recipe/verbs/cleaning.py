@@ -9,7 +9,7 @@ from typing import Any
 from curate.core.errors import CurateError
 from curate.core.files import read_json
 from curate.core.shapes import Executor
-from curate.recipe.features import Progress
+from curate.recipe.pixels import Progress
 from curate.recipe.run import Listener, RunResult, run_recipe
 from curate.recipe.verbs.shared import StepWithParams, verb_recipe
 

@@ -10,7 +10,7 @@ from curate.collect import recognise
 from curate.collect.name_list import NamesParams, looks_like_names
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Executor, StrictParams
-from curate.recipe.features import Progress
+from curate.recipe.pixels import Progress
 from curate.recipe.run import Listener, RunResult, run_recipe
 from curate.recipe.verbs.shared import StepWithParams, verb_recipe
 
