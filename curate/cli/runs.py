@@ -21,7 +21,7 @@ from curate.cli.shared import (
     app,
     console,
     duration,
-    engine_name,
+    placed,
     print_result,
     visible,
 )
@@ -37,7 +37,6 @@ def run(
     cache: Cache = None,
 ) -> None:
     """Run a recipe; the same command resumes an interrupted run. A run folder as RECIPE goes on with that run."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.run import run_recipe
     from curate.recipe.schema import load_recipe, make_recipe
     from curate.recipe.store import RunFolder
@@ -49,10 +48,8 @@ def run(
     else:
         checked = load_recipe(recipe, overrides)
         folder = out or Path("runs") / checked.name
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
-        result = run_recipe(
-            checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
-        )
+    with placed(engine, workers) as work:
+        result = run_recipe(checked, folder, cache=cache, **work)
     print_result(result)
 
 

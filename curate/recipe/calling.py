@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -18,8 +19,29 @@ from curate.core.shapes import Executor, Features, Report, step_rng
 from curate.recipe.against import Against
 from curate.recipe.features import FeatureStore
 from curate.recipe.needs import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN
+from curate.recipe.pixels import Progress
 from curate.recipe.schema import PlannedStep, Recipe
 from curate.recipe.store import RunFolder
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Watched:
+    """An executor that tells how many tiles of a step's work are done; of how many, where that is known."""
+
+    def __init__(self, executor: Executor, name: str, progress: Progress) -> None:
+        self.workers = executor.workers
+        self._executor = executor
+        self._name = name
+        self._progress = progress
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """See Executor.map."""
+        total = len(items) if isinstance(items, Sized) else None
+        for done, result in enumerate(self._executor.map(function, items), start=1):
+            self._progress(self._name, done, total)
+            yield result
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,7 @@ class Caller:
     store: FeatureStore
     executor: Executor
     against: Against | None
+    progress: Progress | None
 
     def call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
         """What the step returned, and what it warned of."""
@@ -43,12 +66,15 @@ class Caller:
             values[EVIDENCE] = self._evidence(item.order)
         if SOURCE in item.needs:
             values[SOURCE] = self.store.source
+        executor = self.executor
+        if self.progress is not None:
+            executor = Watched(executor, item.step.name, self.progress)
         reference = self.against.bound(item.needs) if self.against is not None else None
         with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             rng = step_rng(self.recipe.seed, item.step.name)
             try:
-                made = item.step(manifest, Features(values, self.executor, reference), item.params, rng)
+                made = item.step(manifest, Features(values, executor, reference), item.params, rng)
             except CurateError:
                 raise
             except Exception as error:

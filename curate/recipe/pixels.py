@@ -24,7 +24,8 @@ from curate.recipe.needs import CONTENT, DESCRIPTOR
 #: Images in one piece of work, whatever the number of workers.
 SHARD = 4096
 
-Progress = Callable[[str, int, int], None]
+#: Told of a name, how much of it is done, and of how much; None where that is not known.
+Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def run_recipe(
     """Run a recipe into a folder; the same call resumes a run that was interrupted, to the same bytes.
 
     on_cost is told once, before the work, how many images have to be read and about how long that takes; on_step is
-    called after each step; progress(feature, done, total) while features are computed. until: the name of the step to
+    called after each step; progress(name, done, total) while features are computed and while the tiles of a step's work
+    are, of which the total may be None. until: the name of the step to
     stop after; what stands behind it is left as it is, and no page is drawn.
     Raises CurateError where the folder is held by another run, a need is not provided, or a disk is full.
     """
@@ -200,7 +201,7 @@ class _Run:
             manifest, more = self.against.receive(manifest)
             notes += more
         self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
-        self.caller = Caller(self.recipe, self.folder, self.store, self.executor, self.against)
+        self.caller = Caller(self.recipe, self.folder, self.store, self.executor, self.against, self.progress)
         return manifest, notes
 
     # ---- one step -------------------------------------------------------------------------------------------------
