@@ -99,7 +99,8 @@ def print_result(result: Any) -> None:
             console.print(table)
         for note in summary["notes"]:
             console.print(f"note: {summary['name']}: {visible(note)}", markup=False, highlight=False)
-    console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
+    if len(result.manifest):
+        console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
     console.print(f"Report: {result.page}", highlight=False)
 
 
