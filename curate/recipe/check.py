@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Report, Step, StrictParams, step_rng
 from curate.core.vectors import StoredVectors

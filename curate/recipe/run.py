@@ -14,7 +14,8 @@ import pandas as pd
 from curate.collect import SOURCES
 from curate.collect.several import SeveralParams
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import InputError
 from curate.core.files import file_digest, json_digest, path_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
