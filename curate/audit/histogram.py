@@ -19,7 +19,7 @@ HISTOGRAM_COLUMNS = (
 #: Edges of bins: as many as this, but for so many identities that counting the misses of each at each edge would be
 #: much work, and never fewer than `_FEWEST`.
 _EDGES, _FEWEST, _COUNTED = 256, 32, 5_000_000
-_CELLS = 300  # all, then groups, then pairs of groups: more are left out
+MAX_CELLS = 300  # all, then groups, then pairs of groups: more are left out
 _LIMITED = 1_000_000  # false matches up to which an edge has limits, if no operating point has more
 
 
@@ -53,7 +53,7 @@ def histogram_table(cells: list[Cell], genuine: Genuine, edges: np.ndarray, cuts
     """
     rows = []
     lowest = min((cut.threshold for cut in cuts), default=np.inf)
-    for cell in cells[:_CELLS]:
+    for cell in cells[:MAX_CELLS]:
         matched, exact = _matched(cell, edges)
         alike = cell.genuines.total - _missed(cell, genuine, edges)
         match = _match_limits(cell, edges, exact, max(_LIMITED, cell.tail.count(lowest)))

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from curate.audit import curves, failures, transfer
 from curate.audit.fair import fairness_pack
-from curate.audit.histogram import HISTOGRAM_COLUMNS, edges_of, histogram_table
+from curate.audit.histogram import HISTOGRAM_COLUMNS, MAX_CELLS, edges_of, histogram_table
 from curate.audit.rates import (
     RATE_COLUMNS,
     Cell,
@@ -104,6 +104,8 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     if grouped:
         tables["audit/transfer"] = transfer.transfer_table(within, genuine, cuts, moved)
     notes = notes_of(rates)
+    if len(cells) > MAX_CELLS:
+        notes.append(f"The histogram holds {MAX_CELLS} of {len(cells):,} groups and pairs of groups.")
     kept = failures.errors_table([*cells[1:], *groupless_cells(source)], genuine, cuts, params.max_errors)
     if kept is None:
         notes.append(f"More than {params.max_errors:,} pairs of identities make errors: they are not kept, so that "
