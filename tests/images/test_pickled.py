@@ -74,7 +74,8 @@ class Calls:
     "evil",
     [
         Calls(os.mkdir, "PLACE"), Calls(eval, "__import__('os').mkdir('PLACE')"),
-        [b"", Calls(os.system, "mkdir PLACE")], Calls(bytes, 10), Calls(np.dtype, "O"), np.array([object()], dtype=object), np.zeros(3),
+        [b"", Calls(os.system, "mkdir PLACE")], Calls(bytes, 10), Calls(np.dtype, "O"),
+        np.array([object()], dtype=object), np.zeros(3),
     ], ids=range(7),
 )  # fmt: skip
 def test_nothing_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evil, protocol: int):
