@@ -39,8 +39,9 @@ class Tally:
 def kill_often(verb: Sequence[str], folder: Path, *, kills: int, seed: int, workers: int = 2) -> Tally:
     """Run to the end undisturbed, then with SIGKILLs at random moments until `kills` of them hit a live run.
 
-    verb: what to run, such as `("run", recipe)`. A disturbed run starts with an empty folder and cache, and is killed and started again until it ends by itself;
-    then its tables are compared, and the next one begins. The moment is uniform over the length of a whole run.
+    verb: what to run, such as `("run", recipe)`. A disturbed run starts with an empty folder and cache, and is killed
+    and started again until it ends by itself; then its tables are compared, and the next one begins. The moment is
+    uniform over the length of a whole run.
     """
     draw = random.Random(seed)
     tally = Tally()
