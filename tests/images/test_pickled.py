@@ -35,6 +35,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bin") / "set.bin"
 
 
+@settings(deadline=None)
 @given(PAIRS, st.sampled_from(sorted(FORMS)), st.sampled_from(sorted(ANSWERS)), st.integers(3, 5))
 def test_it_reads_what_was_pickled(file: Path, pairs, form: str, answers: str, protocol: int):
     images = [one for a, b, _ in pairs for one in (a, b)]
@@ -90,7 +91,7 @@ def test_nothing_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evil
 SOUND = pickle.dumps(([np.frombuffer(b"\xff\xd8 one", np.uint8), b"two"], [np.True_]), protocol=4)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.one_of(
     st.binary(max_size=60),
     st.integers(0, len(SOUND)).map(lambda cut: SOUND[:cut]),
