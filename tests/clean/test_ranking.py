@@ -147,10 +147,12 @@ def bottom_share(evidence: pd.DataFrame, fault: pd.Series, sought: tuple[str, ..
     return found / number
 
 
-@pytest.mark.parametrize("seed", [0, 7])
-def test_planted_images_of_others_rank_at_the_bottom(tmp_path: Path, seed: int):
-    """Planted are all images of somebody else; if only mislabelled ones count, copies may not take their places."""
-    recipe = make_recipe({"name": "r", "source": {"kind": "synthetic", "seed": seed}, "steps": []})
+def test_planted_images_of_others_rank_at_the_bottom(tmp_path: Path):
+    """Planted are all images of somebody else; if only mislabelled ones count, copies may not take their places.
+
+    Seed 7 is none that the method was chosen on.
+    """
+    recipe = make_recipe({"name": "r", "source": {"kind": "synthetic", "seed": 7}, "steps": []})
     with LocalExecutor(1) as executor:
         manifest = SOURCES["synthetic"].read(recipe.source, None, executor, tmp_path).manifest
         store = FeatureStore(manifest, tmp_path, executor, recipe.embedder)

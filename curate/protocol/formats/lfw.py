@@ -155,6 +155,12 @@ def _names(images: pd.DataFrame) -> dict[str, tuple[str, int]]:
     return dict(zip(images["image_id"].tolist(), pairs, strict=True))
 
 
+def names_of(table: pd.DataFrame, format: str) -> dict[str, tuple[str, int]]:
+    """Name and number of each image of pairs by its id. Raises InputError for an id that is no `Name/Name_0001.jpg`."""
+    ids = pd.concat([table["image_id_a"], table["image_id_b"]]).unique().tolist()
+    return dict(zip(ids, numbered(ids, format), strict=True))
+
+
 def numbered_lines(table: pd.DataFrame, names: Mapping[str, tuple[str, int]]) -> list[str]:
     """`Name 1 4` or `Name 1 Other 2`, with tabs, of each pair of a table; names: of each image, with its number."""
     sides = [[names[image] for image in table[f"image_id_{side}"].tolist()] for side in "ab"]

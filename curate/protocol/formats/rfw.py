@@ -8,17 +8,8 @@ import pandas as pd
 
 from curate.core.errors import InputError
 from curate.core.files import write_text
-from curate.protocol.formats.base import (
-    Format,
-    PairList,
-    by_fold,
-    lines_of,
-    numbered,
-    numbered_pair,
-    pair_table,
-    pairs_of,
-)
-from curate.protocol.formats.lfw import numbered_lines
+from curate.protocol.formats.base import Format, PairList, by_fold, lines_of, numbered_pair, pair_table, pairs_of
+from curate.protocol.formats.lfw import names_of, numbered_lines
 
 _END = "_pairs.txt"
 
@@ -53,8 +44,7 @@ def _write(pairs: PairList, path: Path, root: Path | None) -> None:
     if table["group"].isna().any():
         raise InputError("RFW's lists hold pairs within a group", row=int(table["group"].isna().argmax()) + 1,
                          column="group")  # fmt: skip
-    ids = pd.concat([table["image_id_a"], table["image_id_b"]]).unique().tolist()
-    names = dict(zip(ids, numbered(ids, "rfw"), strict=True))
+    names = names_of(table, "rfw")
     for group, part in table.groupby("group", sort=True, observed=True):
         lines = []
         for genuine, impostor in by_fold(part):
