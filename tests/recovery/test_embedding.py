@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from curate.recipe.features import SHARD
+from curate.images.facts import SHARD
 from tests.embed.models import SIZE, onnx_linear
 from tests.images.test_records import record
 from tests.recovery.kills import command, digests, kill_often
