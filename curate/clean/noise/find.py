@@ -9,7 +9,7 @@ import numpy as np
 from curate.clean.noise.belief import Belief, Knowledge, judge, learn
 from curate.clean.noise.curves import fit_curves
 from curate.clean.noise.faults import Faults, State, faults_of
-from curate.clean.noise.plant import plant
+from curate.clean.noise.plant import trials
 from curate.clean.noise.quality import strays
 from curate.core.shapes import Executor
 from curate.search.templates import Templates
@@ -49,9 +49,8 @@ def find_faults(
     if stray is not None:
         scale = stray(detail[rows])
         known, belief, projected = learn(few, names, scale, executor)
-    planted = plant(projected, names, belief, known, rng)
-    _, planted_belief, _ = learn(few[planted.rows], planted.identity, scale[planted.rows], executor)
-    curves = fit_curves(projected, names, belief, known, planted, planted_belief, group[rows], groups, rng, executor)
+    tried = trials(few, projected, names, scale, belief, known, rng, executor)
+    curves = fit_curves(projected, names, belief, known, tried, group[rows], groups, rng, executor)
     scores = _sampled_scores(projected, names, belief, known, rng)
     if len(rows) < n:
         scale = stray(detail) if stray is not None else np.ones(n)
