@@ -94,8 +94,9 @@ def sums_of(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, ident
     from scipy.sparse import csr_array
 
     result = np.zeros((identities, vectors.shape[1]))
-    for start in range(0, len(vectors), _TILE):
-        tile = np.asarray(vectors[start : start + _TILE], np.float64)
+    step = int(np.clip(4 * identities, _FEW, _TILE))  # small tiles stay in the cache, but each costs a pass over result
+    for start in range(0, len(vectors), step):
+        tile = np.asarray(vectors[start : start + step], np.float64)
         rows = identity[start : start + len(tile)]
         of = (np.asarray(weight[start : start + len(tile)], np.float64), (rows, np.arange(len(tile))))
         result += csr_array(of, shape=(identities, len(tile))) @ tile
