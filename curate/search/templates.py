@@ -66,7 +66,8 @@ def best_other(
 
     temperature: `(M,)`. Memory: one block of 16 million ratios a worker.
     """
-    terms = template_terms(templates.count, templates.sums, templates.between)
+    square, linear, constant = template_terms(templates.count, templates.sums, templates.between)
+    terms = np.concatenate([linear, square, constant[None]])  # one product instead of two and two passes over the block
     results = list(executor.map(partial(_compare, terms=terms), _tasks(vectors, identity, temperature)))
     who = np.concatenate([np.zeros((0, TOP), np.int64), *(result[0] for result in results)])
     ratio = np.concatenate([np.zeros((0, TOP), np.float32), *(result[1] for result in results)])
@@ -79,21 +80,18 @@ def _tasks(vectors: np.ndarray, identity: np.ndarray, temperature: np.ndarray) -
         yield vectors[here], identity[here], np.asarray(temperature[here], np.float64)
 
 
-def _compare(task: tuple, terms: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def _compare(task: tuple, terms: np.ndarray) -> tuple[np.ndarray, ...]:
     from curate.search.template_kernels import best_others
 
     vectors, identity, temperature = task
-    square, linear, constant = terms
-    n = len(vectors)
+    n, d = vectors.shape
     best, value, total = np.empty((n, TOP), np.int64), np.empty((n, TOP), np.float32), np.empty(n)
-    rows = max(1, min(4096, _BLOCK // len(constant)))
+    rows = max(1, min(4096, _BLOCK // terms.shape[1]))
     for start in range(0, n, rows):
         here = slice(start, start + rows)
-        tile = vectors[here]
-        ratio = tile @ linear
-        ratio += (tile * tile) @ square
-        ratio += constant
-        total[here] = best_others(ratio, identity[here], temperature[here], best[here], value[here])
+        tile = np.ones((len(vectors[here]), 2 * d + 1), np.float32)
+        tile[:, :d], tile[:, d : 2 * d] = vectors[here], vectors[here] ** 2
+        total[here] = best_others(tile @ terms, identity[here], temperature[here], best[here], value[here])
     return best, value, total
 
 

@@ -119,12 +119,12 @@ def judge(
     knowledge: Knowledge,
     executor: Executor,
     *,
-    limit: float = np.inf,
+    limit: float | np.ndarray = np.inf,
 ) -> Belief:
     """One round of belief: how each image fits its own identity, the others, and nobody.
 
-    projected `(N, d)`, right `(N,)`: what was believed so far, the weights of the templates. limit: only images whose
-    tempered ratio for their own identity lies below it are compared with the others.
+    projected `(N, d)`, right `(N,)`: what was believed so far, the weights of the templates. limit, one for all
+    or `(N,)`: only images whose tempered ratio for their own identity lies below it are compared with the others.
     """
     identities = int(identity.max(initial=-1)) + 1
     weight = right / scale

@@ -122,8 +122,9 @@ def _second_persons(state: State, found: Partings, real: np.ndarray, executor: E
         # What was doubted may have been the other person: all start with some trust again.
         theirs = np.isin(identity, who)
         right[theirs & (belief.moved < 0)] = 0.9
+        limit = np.where(theirs, state.curves.limit, -np.inf)
         for _ in range(2):
-            again = judge(state.projected, code, state.scale, right, state.known, executor, limit=state.curves.limit)
+            again = judge(state.projected, code, state.scale, right, state.known, executor, limit=limit)
             belief = belief.replaced(again, theirs)
             right = np.clip(belief.right, 1e-4, 1)
     return _Persons(code, np.concatenate([np.arange(identities), who]), belief, right)

@@ -16,6 +16,8 @@ from curate.search.templates import Templates
 
 #: Images that the model and the curves are learnt on, at most: whole identities, drawn at random.
 FIT = 20_000
+#: Log-odds beyond which what was believed of an image is not asked again.
+_SETTLED = 8.0
 
 
 def find_faults(
@@ -92,8 +94,11 @@ def _believe(
     alone = replace(known, strangers=0.98)
     for _ in range(3):
         right = np.clip(judge(projected, identity, scale, right, alone, executor, limit=-np.inf).right, 1e-4, 1)
-    for _ in range(2):
-        belief = judge(projected, identity, scale, right, known, executor, limit=limit)
-        right = np.clip(belief.right, 1e-4, 1)
-        known = replace(known, contamination=belief.contamination, strangers=belief.strangers)
+    belief = judge(projected, identity, scale, right, known, executor, limit=limit)
+    # Comparing with every identity is what takes time: again only where it may still change the answer.
+    open_ = np.abs(belief.odds) < _SETTLED
+    right = np.clip(belief.right, 1e-4, 1)
+    known = replace(known, contamination=belief.contamination, strangers=belief.strangers)
+    again = judge(projected, identity, scale, right, known, executor, limit=np.where(open_, limit, -np.inf))
+    belief = again.replaced(belief, ~open_)
     return belief, known
