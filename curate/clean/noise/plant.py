@@ -60,23 +60,23 @@ def trials(
 def plant(
     projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator
 ) -> Planted:
-    """Give every image the name that is believed, leave out those that fit none, and rename as many as were found
-    wrong, at least one in 25 and 40 (a parametric bootstrap: Efron and Tibshirani 1993, chapter 6).
+    """Give every image the name that it fits, its own where it fits none, and rename as many as were found wrong, at
+    least one in 25 and 40 (a parametric bootstrap: Efron and Tibshirani 1993, chapter 6).
 
     As many of them are strangers, whose own identity is taken away, as were found among the wrong names of the set,
     and as many of the others are called one of the five identities most alike; the rest is called anything. So names
     that lost their person to another one are met as often as in the set itself.
     """
     identities = int(identity.max(initial=-1)) + 1
-    moved = belief.moved > 0
-    fixed, known = np.where(moved, belief.other, identity), moved | (belief.odds > 0)
-    count = np.bincount(fixed[known], minlength=identities)
-    wanted = max(_FEWEST, round(max(_RATE, knowledge.contamination) * int(known.sum())))
+    fixed = np.where(belief.moved > 0, belief.other, identity)
+    known = np.where(belief.moved > 0, 1.0, belief.right)
+    count = np.bincount(fixed, minlength=identities)
+    wanted = max(_FEWEST, round(max(_RATE, knowledge.contamination) * len(fixed)))
     gone = _taken_away(count, wanted * belief.strangers, rng)
     new, wrong = fixed.copy(), np.zeros(len(fixed), bool)
     away = gone[fixed]
     named = round(wanted * (1 - belief.strangers))
-    pool = rng.permutation(np.flatnonzero(known & ~away))[:named]
+    pool = rng.permutation(np.flatnonzero((known > 0.5) & ~away))[:named]
     home = np.flatnonzero(~gone & (count > 0))
     if len(home) > 1:
         near = _nearest(projected, fixed, known, knowledge.model, home)
@@ -87,11 +87,11 @@ def plant(
         step = rng.integers(1, len(home), len(one))
         new[one] = home[(place[fixed[one]] + step) % len(home)]
         new[two] = near[place[fixed[two]], rng.integers(0, near.shape[1], len(two))]
-        strangers = rng.permutation(np.flatnonzero(away & known))[: wanted - named]
+        strangers = rng.permutation(np.flatnonzero(away & (known > 0.5)))[: wanted - named]
         new[strangers] = home[rng.integers(0, len(home), len(strangers))]
         wrong[pool] = wrong[strangers] = True
         away = away & ~wrong
-    rows = np.flatnonzero(known & ~away)
+    rows = np.flatnonzero(~away)
     _, codes = np.unique(new[rows], return_inverse=True)
     return Planted(rows, codes, wrong[rows])
 
@@ -117,7 +117,7 @@ def _nearest(
     projected: np.ndarray, identity: np.ndarray, known: np.ndarray, model: TwoCovariance, home: np.ndarray
 ) -> np.ndarray:
     """The identities of `home` most alike each of them, `(len(home), up to 5)`."""
-    templates = Templates.of(projected, identity, known.astype(float), int(identity.max()) + 1, model.between)
+    templates = Templates.of(projected, identity, known, int(identity.max()) + 1, model.between)
     person = templates.sums[home] / (templates.count[home][:, None] + 1 / model.between)
     person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
     score = person @ person.T
