@@ -8,14 +8,13 @@ that were tried, by the F1 over these very seeds, which nobody can know beforeha
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measure import show
-from benchmarks.noise_real import f1, load, run, whole
+from benchmarks.noise_real import f1, load, run, seeds_asked, whole
 
 NEAREST, FLOORS = (2, 3, 5, 8, 20), (0.1, 0.2, 0.3, 0.4, 0.5)
 
@@ -53,16 +52,12 @@ def purity(part: np.ndarray, shown: np.ndarray) -> float:
 
 def main() -> None:
     """Print all figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--first-seed", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
+    seeds, as_json = seeds_asked(__doc__, 20)
     x, shown = load()
     ways = {"components": components, "leiden": leiden}
     scores: dict[tuple, list[float]] = {}
     pure: dict[tuple, list[float]] = {}
-    for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
+    for seed in seeds:
         label, _, merged = whole(shown, np.random.default_rng(seed), halves=True)
         members = {who: np.flatnonzero(label == who) for who in np.unique(label).tolist()}
         table = run(x, label, seed)
@@ -83,7 +78,7 @@ def main() -> None:
         figures |= {f"{name}_f1": float(np.mean(scores[key])), f"{name}_purity_of_mixed": float(np.mean(pure[key]))}
         if key[1:]:
             figures |= {f"{name}_best_nearest": key[1], f"{name}_best_floor": key[2]}
-    show("noise_graph", figures, chosen.json)
+    show("noise_graph", figures, as_json)
 
 
 if __name__ == "__main__":
