@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TILE = 65_536
+_TILE, _FEW = 65_536, 4096
 #: Between-person variances below this share of the largest are noise of the estimate.
 _FLOOR = 1e-4
 
@@ -48,7 +48,7 @@ def fit_two_covariance(
     """
     from scipy.linalg import eigh
 
-    vectors, weight = np.asarray(vectors, np.float64), np.asarray(weight, np.float64)
+    weight = np.asarray(weight, np.float64)
     size = vectors.shape[1]
     count = np.bincount(identity, weight)
     usable = count > 1.5
@@ -58,9 +58,8 @@ def fit_two_covariance(
     safe = np.maximum(count, 1e-12)
     means = sums / safe[:, None]
     squared = np.bincount(identity, weight**2, len(count)) / safe
-    residual = (vectors - means[identity]) * np.sqrt(weight * usable[identity])[:, None]
-    within = residual.T @ residual / (count - squared)[usable].sum()
-    mean = (weight[:, None] * vectors).sum(0) / weight.sum()
+    within = _scatter(vectors, identity, np.sqrt(weight * usable[identity]), means) / (count - squared)[usable].sum()
+    mean = sums.sum(0) / weight.sum()
     centred = means[usable] - mean
     # The spread of the means holds what is left of the spread within: its part is taken off.
     between = centred.T @ centred / usable.sum() - within * np.mean((squared / safe)[usable])
@@ -70,6 +69,18 @@ def fit_two_covariance(
     spread, basis = eigh(between, within)
     kept = np.argsort(-spread, kind="stable")[: min(dimensions, size)]
     return TwoCovariance(mean, basis[:, kept], np.maximum(spread[kept], 1e-6))
+
+
+def _scatter(vectors: np.ndarray, identity: np.ndarray, root: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Sum of root^2 (v - mean)(v - mean)' over all vectors: products in the vectors' own precision, sums in double."""
+    means = means.astype(np.result_type(vectors.dtype, np.float32))
+    total = np.zeros((means.shape[1], means.shape[1]))
+    for start in range(0, len(vectors), _FEW):
+        here = slice(start, start + _FEW)
+        residual = vectors[here] - means[identity[here]]
+        residual *= root[here, None].astype(residual.dtype)
+        total += residual.T @ residual
+    return total
 
 
 def _shrunk(covariance: np.ndarray, share: float) -> np.ndarray:
@@ -83,8 +94,9 @@ def sums_of(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, ident
     from scipy.sparse import csr_array
 
     result = np.zeros((identities, vectors.shape[1]))
-    for start in range(0, len(vectors), _TILE):
-        tile = np.asarray(vectors[start : start + _TILE], np.float64)
+    step = int(np.clip(4 * identities, _FEW, _TILE))  # small tiles stay in the cache, but each costs a pass over result
+    for start in range(0, len(vectors), step):
+        tile = np.asarray(vectors[start : start + step], np.float64)
         rows = identity[start : start + len(tile)]
         of = (np.asarray(weight[start : start + len(tile)], np.float64), (rows, np.arange(len(tile))))
         result += csr_array(of, shape=(identities, len(tile))) @ tile
