@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import process_cost, show
+from benchmarks.measure import process_cost
 
 SIZE, RATE, FAMILY = 512, 0.1, 5
 
@@ -149,20 +149,13 @@ def main() -> None:
     parser.add_argument("--peer-images", type=int, default=50_000)
     parser.add_argument("--peer-identities", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", default=",".join(SECTIONS))
     parser.add_argument("--folder", default=None, help="for the vectors: 1 GB")
     parser.add_argument("--child", default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
+    chosen, _ = parser.parse_known_args()
     if chosen.child:
         find(Path(chosen.child), chosen.workers)
         return
-    figures: dict[str, Any] = {}
-    for name in chosen.only.split(","):
-        if name not in SECTIONS:
-            parser.error(f"no section {name!r}; there are {', '.join(SECTIONS)}")
-        figures |= SECTIONS[name](chosen)
-    show("noise", figures, chosen.json)
+    run_sections("noise", SECTIONS, parser)
 
 
 if __name__ == "__main__":
