@@ -88,7 +88,7 @@ def find_pairs(
         pairs = pairs.merge(by_identity(faces, cast, features, rng, params.far)[0], on=["a", "b"], how="outer")
     pairs = _filled(pairs)
     if faces is not None:  # what the faces of pairs say that other ways found
-        ratio = faces.log_ratio(cast, pairs["a"].to_numpy(), pairs["b"].to_numpy())
+        ratio = faces.log_ratio(pairs["a"].to_numpy(), pairs["b"].to_numpy())
         pairs["log_ratio"] = pairs["log_ratio"].where(pairs["log_ratio"].notna(), ratio)
         # Names only somewhat alike, with faces that are rather of two persons: nothing to look at.
         idle = (pairs["name_score"] < LIKELY) & (ratio < 0) & pairs["face_score"].isna() & pairs["shared_images"].isna()

@@ -129,8 +129,7 @@ def _missed(
             faces = faces_of(features["embedding"], cast)
             found, thresholds = by_identity(faces, cast, features, rng, params.far)
             paired = np.unique(found[["a", "b"]].to_numpy())
-            parts.append(missed_faces(features["embedding"], cast, faces, train, paired, params.planted, features, rng,
-                                      params.far))  # fmt: skip
+            parts.append(missed_faces(cast, faces, train, paired, params.planted, features, rng, params.far))
         if "image" in params.by and "decoded" in features and manifest.root is not None:
             parts.append(missed_copies(manifest, features, train, params.planted, rng))
     kinds = {"by": "str", "alteration": "str", "planted": "int64", "found": "int64"}

@@ -40,7 +40,8 @@ def fit_two_covariance(
 ) -> TwoCovariance:
     """Estimate the model by weighted moments.
 
-    vectors `(N, D)`, identity `(N,)` codes from 0, weight `(N,)` in [0, 1]: how much each vector counts. shrinkage in
+    vectors `(N, D)` of any float type, read tile by tile; identity `(N,)` codes from 0, weight `(N,)` in [0, 1]: how
+    much each vector counts. shrinkage in
     [0, 1]: the share of both covariances that is replaced by a ball of the same trace (Ledoit and Wolf 2004 for the
     form). dimensions: at most so many axes are kept, those that tell persons apart best.
     Identities whose weights add up to 1.5 or less say nothing about the spread within one and are left out.
@@ -48,7 +49,7 @@ def fit_two_covariance(
     """
     from scipy.linalg import eigh
 
-    vectors, weight = np.asarray(vectors, np.float64), np.asarray(weight, np.float64)
+    weight = np.asarray(weight, np.float64)
     size = vectors.shape[1]
     count = np.bincount(identity, weight)
     usable = count > 1.5
@@ -58,9 +59,8 @@ def fit_two_covariance(
     safe = np.maximum(count, 1e-12)
     means = sums / safe[:, None]
     squared = np.bincount(identity, weight**2, len(count)) / safe
-    residual = (vectors - means[identity]) * np.sqrt(weight * usable[identity])[:, None]
-    within = residual.T @ residual / (count - squared)[usable].sum()
-    mean = (weight[:, None] * vectors).sum(0) / weight.sum()
+    within = _scatter(vectors, identity, weight * usable[identity], means) / (count - squared)[usable].sum()
+    mean = sums.sum(0) / weight.sum()
     centred = means[usable] - mean
     # The spread of the means holds what is left of the spread within: its part is taken off.
     between = centred.T @ centred / usable.sum() - within * np.mean((squared / safe)[usable])
@@ -70,6 +70,16 @@ def fit_two_covariance(
     spread, basis = eigh(between, within)
     kept = np.argsort(-spread, kind="stable")[: min(dimensions, size)]
     return TwoCovariance(mean, basis[:, kept], np.maximum(spread[kept], 1e-6))
+
+
+def _scatter(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """The weighted sum of squares and products about the means, `(D, D)`, tile by tile."""
+    result = np.zeros((vectors.shape[1],) * 2)
+    for start in range(0, len(vectors), _TILE):
+        here = slice(start, start + _TILE)
+        residual = (np.asarray(vectors[here], np.float64) - means[identity[here]]) * np.sqrt(weight[here])[:, None]
+        result += residual.T @ residual
+    return result
 
 
 def _shrunk(covariance: np.ndarray, share: float) -> np.ndarray:
