@@ -16,7 +16,7 @@ from curate.clean.overlap_planted import missed_copies, missed_faces, missed_nam
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, nearest
 from curate.core.manifest import Manifest
-from curate.core.shapes import STEPS, Features, Figure, Report, StrictParams, report
+from curate.core.shapes import Features, Figure, Report, StrictParams, report
 from curate.search.names import LIKELY, LOOK, SAME, VERDICTS
 from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 
@@ -32,16 +32,11 @@ class OverlapPairsParams(StrictParams):
 
 def needs_of(params: OverlapPairsParams) -> tuple[str, ...]:
     """Features of what is planted."""
-    needs = ["evidence", "decisions", "steps"]
-    if params.planted and "identity" in params.by:
-        needs.append("embedding")
-    if params.planted and "image" in params.by:
-        near = STEPS["near_duplicates"]
-        needs += [*near.needs_of(near.params()), "decoded"]
-    return tuple(dict.fromkeys(needs))
+    needs = ("evidence", "decisions", "steps")
+    return (*needs, "embedding") if params.planted and "identity" in params.by else needs
 
 
-@report("overlap_pairs", needs=needs_of)
+@report("overlap_pairs", needs=needs_of, repeats=("near_duplicates",))
 def overlap_pairs(
     manifest: Manifest, features: Features, params: OverlapPairsParams, rng: np.random.Generator
 ) -> Report:
@@ -130,8 +125,9 @@ def _missed(
             found, thresholds = by_identity(faces, cast, features, rng, params.far)
             paired = np.unique(found[["a", "b"]].to_numpy())
             parts.append(missed_faces(cast, faces, train, paired, params.planted, features, rng, params.far))
-        if "image" in params.by and "decoded" in features and manifest.root is not None:
-            parts.append(missed_copies(manifest, features, train, params.planted, rng))
+        near = features["steps"].get("near_duplicates")
+        if "image" in params.by and params.planted and near is not None and near.method != "embedding":
+            parts.append(missed_copies(manifest, features, near, train, params.planted, rng))
     kinds = {"by": "str", "alteration": "str", "planted": "int64", "found": "int64"}
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(kinds)).astype(kinds)
     limits = [_interval(n - k, n) for n, k in zip(table["planted"], table["found"], strict=True)]
@@ -223,5 +219,8 @@ def _notes(pairs: pd.DataFrame, certificate: dict[str, Any]) -> Iterator[str]:
     for _, same in prints.groupby(prints):
         if len(same) > 1:
             yield f"{', '.join(same.index)} have the same images, identities and names"
+    for way in certificate["methods"]:
+        if way not in certificate["missed"]:
+            yield f"what the search by {way} misses was not measured"
     if certificate["methods"] == ["name"]:
         yield "compared by name alone: a person under another name, or without one, is not found"

@@ -106,15 +106,14 @@ def missed_faces(
 
 
 def missed_copies(
-    manifest: Manifest, features: Features, train: int, wanted: int, rng: np.random.Generator
+    manifest: Manifest, features: Features, params: Any, train: int, wanted: int, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Images of the benchmarks, altered in each way of medium strength and planted into train: how many are found.
 
-    near_duplicates runs, with its defaults, over all images and the copies. Found: the copy is confirmed with its own
-    original.
+    near_duplicates runs with params, those that it had in this run, over all images and the copies. Found: the copy is
+    confirmed with its own original.
     """
     near = STEPS["near_duplicates"]
-    params = near.params()
     pixel = [need for need in near.needs_of(params) if need != "vectors"]
     theirs = np.flatnonzero((manifest.codes(col.DATASET) != train) & (features["decoded"]["reason"] == 0))
     rows = np.sort(rng.permutation(theirs)[: max(1, wanted // len(ALTERATIONS))])

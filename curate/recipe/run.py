@@ -189,6 +189,8 @@ class _Run:
             "human": json_digest(human.frame.to_json(orient="split")) if len(human) else None,
             "versions": self.versions,
         }  # fmt: skip
+        if item.repeated:
+            fingerprint["repeats"] = [other.params.model_dump(mode="json") for other in item.repeated]
         if item.files:
             fingerprint["files"] = {key: path_digest(path) for key, path in item.files.items()}
         if self.against is not None:
@@ -229,7 +231,7 @@ class _Run:
         if DECISIONS in item.needs:
             values[DECISIONS] = self._earlier(item.order)
         if STEPS_RUN in item.needs:
-            values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
+            values[STEPS_RUN] = {done.step.name: done.params for done in self.recipe.steps if done.order < item.order}
         if EVIDENCE in item.needs:
             values[EVIDENCE] = self._evidence(item.order)
         if SOURCE in item.needs:

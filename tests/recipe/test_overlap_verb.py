@@ -86,6 +86,19 @@ def test_drawn_persons_are_found_by_all_ways_and_dropped(compare, tables, drawn:
     assert tables(tmp_path / "other") == tables(out)
 
 
+def test_planted_copies_are_sought_as_the_run_sought_its_own(compare, drawn: Path, tmp_path: Path):
+    sources = [f"train={drawn / 'images'}", f"bench={drawn / 'benchmark/images'}"]
+    found = {}
+    for strict in (0.945, 0.9999):
+        out = tmp_path / str(strict)
+        compare(sources, out, by=("image",), planted=40, overrides=[f"steps.near_duplicates.min_correlation={strict}"])
+        found[strict] = read_json(out / "overlap.json")["missed"]["image"]["found"]
+    assert found[0.9999] < 0.8 * found[0.945]
+    out = tmp_path / "0.945"  # other parameters, same decisions or not: measured again
+    done = compare(sources, out, by=("image",), planted=40, overrides=["steps.near_duplicates.max_listed=99"])
+    assert not done.steps[-1].cached
+
+
 def test_planted_faults_counts_shared_identities_of_several_sources(
     cache: Path, drawn: Path, tmp_path: Path, monkeypatch
 ):
