@@ -225,9 +225,8 @@ def by_identity(
     for one, two in cast.pairs():
         left, right = faces.rows(cast, one), faces.rows(cast, two)
         found = nearest(faces.templates, left, right, features.executor, rng, far=far)
-        prior = log_prior(len(left), len(right))
-        chance = competing(found.i, found.j, found.score + prior)
         passed = found.score >= found.threshold
+        chance = _chances(found, len(left), len(right))
         keep = (found.mutual & passed) | (chance >= LOOK)
         parts.append(pd.DataFrame({
             "a": found.i[keep], "b": found.j[keep], "log_ratio": found.score[keep],
@@ -236,6 +235,14 @@ def by_identity(
         }))  # fmt: skip
         thresholds[f"{cast.datasets[one]} x {cast.datasets[two]}"] = _threshold(found, len(left), len(right), far)
     return pd.concat(parts, ignore_index=True), thresholds
+
+
+def _chances(found: Nearest, left: int, right: int) -> np.ndarray:
+    """The probability of each pair. How many are shared is taken from the pairs themselves: counted once by the usual
+    prior, and then by that count (a step of expectation maximisation)."""
+    chance = competing(found.i, found.j, found.score + log_prior(left, right))
+    shared = float(chance[found.mutual & (found.score >= found.threshold)].sum())
+    return competing(found.i, found.j, found.score + log_prior(left, right, shared))
 
 
 _FACE_COLUMNS = {
