@@ -38,7 +38,8 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "
 
 def build_run(folder: Path, rows: int, seed: int = 0) -> Path:
     """Write a run folder of `rows` images below `folder`, and return its path."""
-    from curate.core.decisions import Decisions, apply_decisions, replica_id
+    from curate.core.apply import apply_decisions, replica_id
+    from curate.core.decisions import Decisions
     from curate.core.files import write_json, write_table
     from curate.core.manifest import Manifest
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import best_seconds, process_cost, show
+from benchmarks.measure import best_seconds, process_cost, run_sections
 
 SIZE, PER_IDENTITY = 512, 20
 
@@ -212,13 +212,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, default=60_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", choices=sorted(SECTIONS), action="append")
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
-    figures: dict[str, Any] = {"workers": chosen.workers}
-    for name in chosen.only or SECTIONS:
-        figures |= SECTIONS[name](chosen)
-    show("audit", figures, chosen.json)
+    run_sections("audit", SECTIONS, parser)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.descriptors import descriptor_methods
 from benchmarks.hashes import phash_against_imagehash
-from benchmarks.measure import best_seconds, process_cost, show
+from benchmarks.measure import best_seconds, process_cost, run_sections
 
 #: Bits, and the cosine, within which copies are planted and sought.
 MAX_DISTANCE, MIN_SIMILARITY, SIZE = 6, 0.9, 512
@@ -243,21 +243,13 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}, by commas")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--images", type=int, default=6000, help="images of the section phash")
     parser.add_argument("--hashes", type=int, default=1_000_000, help="hashes of the section hamming")
     parser.add_argument("--vectors", type=int, default=50_000, help="vectors of the sections cosine and approximate")
     parser.add_argument("--largest", type=int, default=10_000_000, help="most hashes of the section growth")
     parser.add_argument("--described", type=int, default=80_000, help="most images of the section descriptors")
-    chosen = parser.parse_args()
-    figures: dict[str, Any] = {"workers": chosen.workers}
-    for name in chosen.only.split(","):
-        if name not in SECTIONS:
-            parser.error(f"no section {name!r}; there are {', '.join(SECTIONS)}")
-        figures |= SECTIONS[name](chosen)
-    show("duplicates", figures, chosen.json)
+    run_sections("duplicates", SECTIONS, parser)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,21 @@ def _resident(pid: int, memory: str) -> int:
     except OSError:
         pass
     return 0
+
+
+def run_sections(
+    name: str, sections: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]], parser: argparse.ArgumentParser
+) -> None:
+    """Read the arguments, `--only SECTION,SECTION` and `--json` among them, run the sections, print their figures."""
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", default=",".join(sections), help=f"some of {', '.join(sections)}, by commas")
+    chosen = parser.parse_args()
+    figures: dict[str, Any] = {"workers": chosen.workers} if hasattr(chosen, "workers") else {}
+    for section in chosen.only.split(","):
+        if section not in sections:
+            parser.error(f"no section {section!r}; there are {', '.join(sections)}")
+        figures |= sections[section](chosen)
+    show(name, figures, chosen.json)
 
 
 def show(name: str, figures: dict[str, Any], as_json: bool) -> None:

@@ -36,7 +36,7 @@ def pixels(workers: int, images: int) -> dict[str, float]:
     from curate.core.shapes import SerialExecutor
     from curate.images.facts import ShardTask, facts_of_shard
     from curate.recipe.execute import LocalExecutor
-    from curate.recipe.features import SHARD
+    from curate.recipe.pixels import SHARD
 
     with tempfile.TemporaryDirectory() as folder:
         source = SOURCES["synthetic"]

@@ -12,7 +12,7 @@ _NAMES = {
     "Manifest": "curate.core.manifest",
     "read_manifest": "curate.core.manifest",
     "Decisions": "curate.core.decisions",
-    "apply_decisions": "curate.core.decisions",
+    "apply_decisions": "curate.core.apply",
     "StrictParams": "curate.core.shapes",
     "Features": "curate.core.shapes",
     "Report": "curate.core.shapes",

@@ -9,6 +9,7 @@ exact. The histograms below it are not, by as much along the axis of scores.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def scan(faces: Faces, screen: Screen, least: int, executor: Executor) -> Scan:
     counts = np.zeros((groups, groups, BINS), np.int64)
     parts, total = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))], 0
     for top, across, where, found, left, right, score in executor.map(
-        partial(_scan_block, halves=screen.halves, least=least), _blocks(faces, screen)
+        partial(_scan_block, halves=screen.halves, least=least), _Blocks(faces, screen)
     ):
         counts[where[:, 0], where[:, 1], where[:, 2]] += found
         total += len(score)
@@ -128,14 +129,26 @@ def _bin_of() -> np.ndarray:
     return np.where(codes < 0x8000, _HALF + size, _HALF - size).astype(np.uint16)
 
 
-def _blocks(faces: Faces, screen: Screen) -> Iterator[tuple]:
-    def side(part: slice) -> tuple[StoredVectors, np.ndarray, np.ndarray, np.ndarray]:
-        return faces.vectors.take(part), screen.scale[part], faces.identity[part], faces.group[part]
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of all comparisons, each made when its turn comes; their number is known, so that progress is seen."""
 
-    for top in range(0, len(faces), BLOCK):
-        left = side(slice(top, top + BLOCK))
-        for across in range(top, len(faces), BLOCK):
-            yield top, across, left, None if across == top else side(slice(across, across + BLOCK))
+    faces: Faces
+    screen: Screen
+
+    def __len__(self) -> int:
+        rows = -(-len(self.faces) // BLOCK)
+        return rows * (rows + 1) // 2
+
+    def __iter__(self) -> Iterator[tuple]:
+        size = len(self.faces)
+        for top in range(0, size, BLOCK):
+            left = self._side(slice(top, top + BLOCK))
+            for across in range(top, size, BLOCK):
+                yield top, across, left, None if across == top else self._side(slice(across, across + BLOCK))
+
+    def _side(self, part: slice) -> tuple[StoredVectors, np.ndarray, np.ndarray, np.ndarray]:
+        return self.faces.vectors.take(part), self.screen.scale[part], self.faces.identity[part], self.faces.group[part]
 
 
 def _scan_block(task: tuple, *, halves: bool, least: int) -> tuple:

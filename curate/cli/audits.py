@@ -9,15 +9,14 @@ import typer
 
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Overrides,
     Workers,
     app,
     console,
-    engine_name,
     names,
+    placed,
     print_frame,
     print_result,
 )
@@ -51,17 +50,14 @@ def pairs(
     workers: Workers = CORES,
 ) -> None:
     """Audit a table of scores that some system made; the same command resumes."""
-    from curate.recipe.execute import LocalExecutor
     from curate.recipe.verbs import run_audit_pairs
 
     asked = {
         "score": score, "label": label, "group": group, "group_b": group_b, "id_a": id_a, "id_b": id_b, "fold": fold,
         "fix_on": fix_on, "distance": distance, **_points(far, threshold),
     }  # fmt: skip
-    with LocalExecutor(workers) as executor, Bars() as bars:
-        result = run_audit_pairs(
-            scores, out, executor=executor, asked=asked, overrides=overrides, on_step=bars.step
-        )  # fmt: skip
+    with placed("local", workers) as work:
+        result = run_audit_pairs(scores, out, asked=asked, overrides=overrides, **work)
     print_result(result)
 
 
@@ -82,17 +78,16 @@ def all_pairs(
     cache: Cache = None,
 ) -> None:
     """Audit every comparison of a set of images, exactly at the thresholds; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_audit_vectors
 
     asked = {
         "group_by": names(group_by), "split": split, "fix_on": fix_on, "identification": {} if identify else None,
         **_points(far, threshold),
     }  # fmt: skip
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_audit_vectors(
-            manifest, out, executor=executor, asked=asked, vectors=vectors, overrides=overrides, cache=cache,
-            on_cost=bars.cost, on_step=bars.step, progress=bars.update,
+            manifest, out, asked=asked, vectors=vectors, overrides=overrides, cache=cache,
+            **work,
         )  # fmt: skip
     print_result(result)
     console.print(f"Rates: {out / 'audit' / 'rates.parquet'}", highlight=False)

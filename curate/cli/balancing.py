@@ -9,7 +9,6 @@ import typer
 
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Labels,
@@ -19,8 +18,8 @@ from curate.cli.shared import (
     Workers,
     app,
     console,
-    engine_name,
     names,
+    placed,
     print_result,
     print_table,
     visible,
@@ -44,10 +43,8 @@ def imbalance(
     from curate.recipe.execute import LocalExecutor
     from curate.recipe.verbs import run_imbalance
 
-    with LocalExecutor(workers) as executor:
-        result = run_imbalance(
-            source, out, executor=executor, labels=names(labels), overrides=overrides, cache=cache
-        )  # fmt: skip
+    with LocalExecutor(workers) as executor:  # no line of progress: standard output may be JSON
+        result = run_imbalance(source, out, executor=executor, labels=names(labels), overrides=overrides, cache=cache)
     if as_json:
         tables = {name: read_table(out / "imbalance" / f"{name}.parquet") for name in ("labels", "categories", "cells")}
         print(json.dumps({name: json.loads(table.to_json(orient="records", double_precision=15))
@@ -79,21 +76,19 @@ def balance(
 ) -> None:
     """Balance identities, labels and cells by replicas or by leaving out; the same command resumes."""
     from curate.core.files import read_table
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_balance
 
     def say(done: Any) -> None:
-        bars.step(done)
+        work["on_step"](done)
         if done.summary["name"] == "reach":  # what stands in the way is said before the replicas are drawn
             for note in done.summary["notes"]:
                 console.print(f"note: {visible(note)}", markup=False, highlight=False)
 
     limits = {"labels": names(labels), "budget": budget, "keep": keep, "images": images, "identities": identities}
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_balance(
-            source, out, executor=executor, method=method, limits=limits, target=target, seed=seed, compare=compare,
-            augment=augment, overrides=overrides, cache=cache, on_cost=bars.cost, on_step=say,
-            progress=bars.update,
+            source, out, method=method, limits=limits, target=target, seed=seed, compare=compare,
+            augment=augment, overrides=overrides, cache=cache, **{**work, "on_step": say},
         )  # fmt: skip
     if compare:
         print_table(result.steps, "rivals", read_table(out / "balance" / "rivals.parquet"))

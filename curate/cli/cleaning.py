@@ -9,7 +9,6 @@ import typer
 
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Overrides,
@@ -17,7 +16,7 @@ from curate.cli.shared import (
     Workers,
     app,
     console,
-    engine_name,
+    placed,
     print_result,
 )
 
@@ -58,17 +57,16 @@ def duplicates(
     cache: Cache = None,
 ) -> None:
     """Find copies of images: equal bytes, equal pixels, and altered ones; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_duplicates
 
     near = {
         "method": method, "max_distance": max_distance, "min_similarity": min_similarity,
         "approximate": approximate or None, "min_correlation": min_correlation, "linkage": linkage,
     }  # fmt: skip
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_duplicates(
-            source, out, executor=executor, near=near, calibrate=calibrate, precision=precision, against=against,
-            overrides=overrides, cache=cache, on_step=bars.step, progress=bars.update,
+            source, out, near=near, calibrate=calibrate, precision=precision, against=against,
+            overrides=overrides, cache=cache, **work,
         )  # fmt: skip
     print_result(result)
     console.print(f"Pairs: {out / 'pairs.parquet'}", highlight=False)

@@ -18,7 +18,7 @@ from curate.cli.shared import (
     Workers,
     app,
     console,
-    engine_name,
+    placed,
     print_result,
     visible,
 )
@@ -43,21 +43,20 @@ def embed(
     cache: Cache = None,
 ) -> None:
     """Turn images into vectors with a model of your own; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_embed
 
     found = str(detector.expanduser().resolve()) if detector else None
     settings = {"align": align or ("detector" if found else None), "detector": found, "batch": batch, "device": device}
     clock = _Clock()
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
 
         def progress(name: str, done: int, total: int) -> None:
             clock.update(name, done)
-            bars.update(name, done, total)
+            work["progress"](name, done, total)
 
         result = run_embed(
-            source, out, executor=executor, model=model, settings=settings, overrides=overrides, cache=cache,
-            on_step=bars.step, progress=progress,
+            source, out, model=model, settings=settings, overrides=overrides, cache=cache,
+            **{**work, "progress": progress},
         )  # fmt: skip
     print_result(result)
     console.print(f"Vectors: {out} ({clock.sentence()})", highlight=False)
@@ -148,7 +147,7 @@ def convert_images(source: str, out: Path, to: str | None, root: Path | None) ->
     """The part of `curate convert` that writes images; False where OUT or --to mean pairs."""
     from curate.collect.convert import convert_images as write
     from curate.collect.convert import is_image_layout
-    from curate.recipe.features import default_cache
+    from curate.recipe.cache import default_cache
 
     if not is_image_layout(out, to):
         return False

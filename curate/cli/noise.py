@@ -10,7 +10,6 @@ from rich.table import Table
 
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Overrides,
@@ -19,8 +18,8 @@ from curate.cli.shared import (
     Workers,
     app,
     console,
-    engine_name,
     names,
+    placed,
     plain,
     print_result,
 )
@@ -54,14 +53,13 @@ def noise(
     cache: Cache = None,
 ) -> None:
     """Find mislabelled images, two persons under one name, one person under two; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_noise
 
     given = {"mislabelled": mislabelled, "mixed": mixed, "split": split, "min_confidence": min_confidence}
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_noise(
-            source, out, executor=executor, vectors=vectors, ids=ids, given=given, group_by=names(group_by),
-            max_difference=max_difference, overrides=overrides, cache=cache, on_step=bars.step, progress=bars.update,
+            source, out, vectors=vectors, ids=ids, given=given, group_by=names(group_by),
+            max_difference=max_difference, overrides=overrides, cache=cache, **work,
         )  # fmt: skip
     print_result(result)
     console.print(f"Wrong names: {out / 'noise.parquet'}", highlight=False)

@@ -9,15 +9,14 @@ import typer
 
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Overrides,
     Workers,
     app,
     console,
-    engine_name,
     names,
+    placed,
     print_result,
 )
 
@@ -45,13 +44,12 @@ def overlap(
     cache: Cache = None,
 ) -> None:
     """Find who and what datasets share, and certify it; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_overlap
 
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_overlap(
-            sources, out, executor=executor, by=names(by) or (), action=action, from_verdict=from_verdict, far=far,
-            planted=planted, overrides=overrides, cache=cache, on_step=bars.step, progress=bars.update,
+            sources, out, by=names(by) or (), action=action, from_verdict=from_verdict, far=far,
+            planted=planted, overrides=overrides, cache=cache, **work,
         )  # fmt: skip
     print_result(result)
     console.print(f"Pairs: {out / 'pairs.parquet'}", highlight=False)

@@ -13,7 +13,6 @@ from rich.table import Table
 from curate.cli.collecting import convert_images
 from curate.cli.shared import (
     CORES,
-    Bars,
     Cache,
     Engine,
     Overrides,
@@ -21,8 +20,8 @@ from curate.cli.shared import (
     Workers,
     app,
     console,
-    engine_name,
     names,
+    placed,
     plain,
     print_result,
     visible,
@@ -56,7 +55,6 @@ def protocol(
     cache: Cache = None,
 ) -> None:
     """Draw fixed genuine and impostor pairs for each group, with a certificate; the same command resumes."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.verbs import run_protocol
 
     params = {
@@ -65,10 +63,10 @@ def protocol(
         "max_per_image": max_per_image, "match": names(match), "duplicates": duplicates, "training": training,
         "allow_fewer": allow_fewer, "equal": equal,
     }  # fmt: skip
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
+    with placed(engine, workers) as work:
         result = run_protocol(
-            source, out, executor=executor, seed=seed, params=params, overrides=overrides, cache=cache,
-            on_step=bars.step, progress=bars.update,
+            source, out, seed=seed, params=params, overrides=overrides, cache=cache,
+            **work,
         )  # fmt: skip
     print_result(result)
     console.print(f"Pairs: {out / 'pairs.parquet'}, {out / 'certificate.json'}", highlight=False)

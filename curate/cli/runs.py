@@ -21,7 +21,7 @@ from curate.cli.shared import (
     app,
     console,
     duration,
-    engine_name,
+    placed,
     print_result,
     visible,
 )
@@ -37,7 +37,6 @@ def run(
     cache: Cache = None,
 ) -> None:
     """Run a recipe; the same command resumes an interrupted run. A run folder as RECIPE goes on with that run."""
-    from curate.recipe.execute import make_executor
     from curate.recipe.run import run_recipe
     from curate.recipe.schema import load_recipe, make_recipe
     from curate.recipe.store import RunFolder
@@ -49,34 +48,34 @@ def run(
     else:
         checked = load_recipe(recipe, overrides)
         folder = out or Path("runs") / checked.name
-    with make_executor(engine_name(engine), workers) as executor, Bars() as bars:
-        result = run_recipe(
-            checked, folder, executor=executor, cache=cache, on_cost=bars.cost, on_step=bars.step, progress=bars.update
-        )
+    with placed(engine, workers) as work:
+        result = run_recipe(checked, folder, cache=cache, **work)
     print_result(result)
 
 
 @app.command()
-def plan(recipe: RecipeName, overrides: Overrides = [], workers: Workers = CORES, cache: Cache = None) -> None:  # noqa: B006
-    """Check a recipe and print what will run, what is cached, and about what the rest costs."""
-    from curate.collect import SOURCES
+def plan(
+    recipe: RecipeName,
+    overrides: Overrides = [],  # noqa: B006
+    out: Out = None,
+    workers: Workers = CORES,
+    cache: Cache = None,
+) -> None:
+    """Check a recipe and print what will run, what is done or cached, and about what the rest costs."""
     from curate.recipe.execute import LocalExecutor
-    from curate.recipe.features import FeatureStore, default_cache
-    from curate.recipe.plan import plan_rows
+    from curate.recipe.run import plan_recipe
     from curate.recipe.schema import load_recipe
 
     checked = load_recipe(recipe, overrides)
-    place = cache or default_cache()
     with LocalExecutor(workers) as executor:
-        manifest = SOURCES[checked.source.kind].read(checked.source, checked.levels, executor, place).manifest
-        rows = plan_rows(checked, FeatureStore(manifest, place, executor, checked.embedder), manifest)
+        manifest, rows = plan_recipe(checked, out or Path("runs") / checked.name, executor=executor, cache=cache)
     table = Table(title=f"{checked.name}: {len(manifest):,} images", title_justify="left")
     for name in ("", "step", "what it does", "needs", "to compute", "about"):
         table.add_column(name, overflow="fold")
     for row in rows:
         cost = f"{row.images:,} images" if row.images else ("cached" if row.needs else "")
         table.add_row(
-            f"{row.order:02d}", row.name, row.sentence, ", ".join(row.needs), cost,
+            f"{row.order:02d}", row.name, row.sentence, ", ".join(row.needs), "done" if row.done else cost,
             duration(row.seconds) if row.images else "",
         )  # fmt: skip
     console.print(table)
@@ -116,8 +115,8 @@ def undo(
 def doctor() -> None:
     """Say which optional libraries are here, and what each unlocks."""
     from curate.core.bundled import bundled
+    from curate.recipe.cache import default_cache
     from curate.recipe.doctor import examine, free_space
-    from curate.recipe.features import default_cache
     from curate.recipe.registry import all_steps
     from curate.recipe.store import library_versions
 

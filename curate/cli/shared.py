@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +37,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class Bars:
-    """A line per finished step, and a bar while features are computed."""
+    """A line per finished step, and a bar while features or the tiles of a step are computed."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -55,13 +57,15 @@ class Bars:
         if pending.images:
             console.print(f"{pending.images:,} images to read, about {duration(pending.seconds)}", highlight=False)
 
-    def update(self, name: str, done: int, total: int) -> None:
+    def update(self, name: str, done: int, total: int | None) -> None:
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._tasks[name], completed=done, total=total)
 
     def step(self, result: Any) -> None:
         summary = result.summary
+        if summary["name"] in self._tasks:
+            self._progress.remove_task(self._tasks.pop(summary["name"]))
         line = f"{summary['order']:02d} {summary['name']:<24}"
         if summary["kind"] == "step":
             line += f" {summary['images_in']:>9,} -> {summary['images_out']:>9,} images"
@@ -70,6 +74,17 @@ class Bars:
         else:
             line += f" {', '.join([*summary['tables'], *summary['documents']])}"
         console.print(line + ("  (done before)" if result.cached else ""), markup=False, highlight=False)
+
+
+@contextmanager
+def placed(engine: str, workers: int) -> Iterator[dict[str, Any]]:
+    """What `run_recipe` takes of the command line: where work is placed, and who is told of its cost and progress."""
+    from curate.recipe.execute import make_executor
+
+    if engine not in ("local", "ray"):
+        raise CurateError(f"--engine is {engine!r}; give local or ray")
+    with make_executor(engine, workers) as executor, Bars() as bars:
+        yield {"executor": executor, "on_cost": bars.cost, "on_step": bars.step, "progress": bars.update}
 
 
 def print_result(result: Any) -> None:
@@ -84,7 +99,8 @@ def print_result(result: Any) -> None:
             console.print(table)
         for note in summary["notes"]:
             console.print(f"note: {summary['name']}: {visible(note)}", markup=False, highlight=False)
-    console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
+    if len(result.manifest):
+        console.print(f"\n{len(result.manifest):,} rows in {result.folder / 'manifest.parquet'}", highlight=False)
     console.print(f"Report: {result.page}", highlight=False)
 
 
@@ -129,12 +145,6 @@ def print_frame(title: str, frame: Any, formats: Any = None) -> None:
 def names(text: str | None) -> tuple[str, ...] | None:
     """The names of a comma-separated list; None where there is none."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) or None if text else None
-
-
-def engine_name(name: str) -> str:
-    if name not in ("local", "ray"):
-        raise CurateError(f"--engine is {name!r}; give local or ray")
-    return name
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,9 @@ from curate.core.errors import InputError
 from curate.core.files import file_digest, json_digest
 from curate.core.manifest import Manifest, read_manifest, text_array
 from curate.core.shapes import Executor, Features
-from curate.recipe.features import CONTENT, FeatureStore, Progress, pixel_features
+from curate.recipe.features import FeatureStore
+from curate.recipe.needs import CONTENT, pixel_features
+from curate.recipe.pixels import Progress
 from curate.recipe.store import RunFolder
 from curate.report.runs import AGAINST
 

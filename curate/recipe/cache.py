@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ import numpy as np
 
 from curate.core.files import atomic_path
 from curate.core.scratch import let_go, scratch
+
+
+def default_cache() -> Path:
+    """The folder of cached features: CURATE_CACHE, else `curate` in the user's cache folder."""
+    base = os.environ.get("CURATE_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "curate"
 
 
 class KeyedCache:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, Report, Step, StrictParams, step_rng
 from curate.core.vectors import StoredVectors
@@ -52,7 +53,8 @@ def example(step: Step, folder: Path, params: StrictParams | None = None) -> tup
     """A small synthetic manifest with planted faults, split in two, and the features that a step needs."""
     from curate.collect import SOURCES
     from curate.core.shapes import SerialExecutor
-    from curate.recipe.features import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN, FeatureStore
+    from curate.recipe.features import FeatureStore
+    from curate.recipe.needs import DECISIONS, EVIDENCE, OF_THE_RUN, SOURCE, STEPS_RUN
     from curate.recipe.schema import make_recipe
 
     needs = step.needs_of(params)

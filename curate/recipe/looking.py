@@ -19,7 +19,8 @@ from curate.core.manifest import Manifest, read_manifest, text_array
 from curate.core.shapes import SerialExecutor
 from curate.core.tables import read_columns
 from curate.core.vectors import Vectors
-from curate.recipe.features import DESCRIPTOR, FeatureStore
+from curate.recipe.features import FeatureStore
+from curate.recipe.needs import DESCRIPTOR
 from curate.recipe.schema import make_recipe
 from curate.recipe.store import RunFolder
 

@@ -10,14 +10,14 @@ from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, nearest
 from curate.core.manifest import Manifest
 from curate.core.shapes import LABEL_FIELDS
-from curate.recipe.features import (
+from curate.recipe.features import FeatureStore
+from curate.recipe.needs import (
     DESCRIPTOR,
     EMBEDDING,
     OF_THE_RUN,
     STORED,
     TRUTH,
     VECTORS,
-    FeatureStore,
     known_features,
     pixel_features,
 )
@@ -26,7 +26,8 @@ from curate.recipe.schema import Recipe
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One step of the plan: what it needs, images still to be computed, and the seconds that they take, about."""
+    """One step of the plan: what it needs, images still to be computed, the seconds that they take,
+    about, and whether the run folder has it done."""
 
     order: int
     name: str
@@ -35,6 +36,7 @@ class PlanRow:
     needs: tuple[str, ...]
     images: int
     seconds: float
+    done: bool = False
 
 
 def check_needs(recipe: Recipe, store: FeatureStore) -> None:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from curate.collect import SOURCES
 from curate.collect.several import SeveralParams
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions
-from curate.core.errors import CurateError, InputError
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
+from curate.core.errors import InputError
 from curate.core.files import file_digest, json_digest, path_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest
-from curate.core.shapes import Executor, Features, Report, seed_of, step_rng
+from curate.core.shapes import Executor, seed_of
 from curate.core.vectors import VECTOR_FILES
 from curate.recipe.against import Against
-from curate.recipe.features import (
-    DECISIONS,
-    EMBEDDING,
-    EVIDENCE,
-    OF_THE_RUN,
-    SOURCE,
-    STEPS_RUN,
-    FeatureStore,
-    Pending,
-    Progress,
-    default_cache,
-)  # fmt: skip
-from curate.recipe.plan import all_needs, check_labels, check_needs, pixel_needs
+from curate.recipe.cache import default_cache
+from curate.recipe.calling import Caller, overruled
+from curate.recipe.features import FeatureStore
+from curate.recipe.needs import EMBEDDING, OF_THE_RUN
+from curate.recipe.pixels import Pending, Progress
+from curate.recipe.plan import PlanRow, all_needs, check_labels, check_needs, pixel_needs, plan_rows
 from curate.recipe.schema import PlannedStep, Recipe, paths_of
 from curate.recipe.store import RunFolder, library_versions
 
@@ -77,12 +70,22 @@ def run_recipe(
     """Run a recipe into a folder; the same call resumes a run that was interrupted, to the same bytes.
 
     on_cost is told once, before the work, how many images have to be read and about how long that takes; on_step is
-    called after each step; progress(feature, done, total) while features are computed. until: the name of the step to
+    called after each step; progress(name, done, total) while features are computed and while the tiles of a step's work
+    are, of which the total may be None. until: the name of the step to
     stop after; what stands behind it is left as it is, and no page is drawn.
     Raises CurateError where the folder is held by another run, a need is not provided, or a disk is full.
     """
     run = _Run(recipe, RunFolder(out), executor, cache or default_cache(), on_step, progress)
     return run.run(on_cost, until)
+
+
+def plan_recipe(recipe: Recipe, out: Path | str, *, executor: Executor, cache: Path | None = None
+                ) -> tuple[Manifest, list[PlanRow]]:  # fmt: skip
+    """The source of a recipe, and for each step what it needs, what that costs, and whether it is done in a folder.
+
+    Raises CurateError where a need is not provided, and InputError for a label that the source has not.
+    """
+    return _Run(recipe, RunFolder(out), executor, cache or default_cache(), None, None).plan()
 
 
 class _Run:
@@ -101,14 +104,7 @@ class _Run:
     def run(self, on_cost: Callable[[Pending], None] | None, until: str | None) -> RunResult:
         self._refuse_own_source()
         with self.folder.lock():
-            kind = self.recipe.source.kind
-            collected = SOURCES[kind].read(self.recipe.source, self.recipe.levels, self.executor, self.cache)
-            manifest, notes = collected.manifest, tuple(collected.notes)
-            if self.recipe.against is not None:
-                self.against = Against(self.recipe.against, self.executor, self.progress)
-                manifest, more = self.against.receive(manifest)
-                notes += more
-            self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
+            manifest, notes = self._collect()
             check_needs(self.recipe, self.store)
             check_labels(self.recipe, manifest)
             self._write_plan(manifest)
@@ -133,6 +129,26 @@ class _Run:
                 write_report(self.folder.path)
             result.manifest = manifest
             return result
+
+    def plan(self) -> tuple[Manifest, list[PlanRow]]:
+        """The source, and what a run would do with each step; nothing is written."""
+        source, _ = self._collect()
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "manifest.parquet"
+            source.write(path)
+            chain = file_digest(path)
+        rows = plan_rows(self.recipe, self.store, source)
+        manifest, done = source, set()
+        for item in self.recipe.steps:
+            # Without a fingerprint it is not done: then no image is opened to find out.
+            known = (self.folder.path / item.folder / "fingerprint.json").exists()
+            if known and self.folder.is_done(item.folder, self._fingerprint(item, manifest, chain, self._human(item))):
+                done.add(item.order)
+            elif item.step.kind == "step":
+                break  # what comes behind it starts from another manifest
+            if item.step.kind == "step":
+                manifest, _, chain = self._apply(item, manifest, chain)
+        return source, [replace(row, done=row.order in done) for row in rows]
 
     # ---- before the steps -----------------------------------------------------------------------------------------
 
@@ -162,7 +178,9 @@ class _Run:
 
     def _refuse_own_source(self) -> None:
         out = self.folder.path.resolve()
-        for key, path in paths_of(self.recipe.source).items():
+        source = self.recipe.source
+        paths = source.paths() if isinstance(source, SeveralParams) else paths_of(source)
+        for key, path in paths.items():
             if path.is_relative_to(out):
                 raise InputError(f"source.{key} lies in the run folder {out}, and the run would write over it",
                                  value=str(path), remedy="Choose another --out")  # fmt: skip
@@ -176,12 +194,44 @@ class _Run:
         })  # fmt: skip
         return file_digest(path)
 
+    def _collect(self) -> tuple[Manifest, tuple[str, ...]]:
+        collected = SOURCES[self.recipe.source.kind].read(
+            self.recipe.source, self.recipe.levels, self.executor, self.cache
+        )
+        manifest, notes = collected.manifest, tuple(collected.notes)
+        if self.recipe.against is not None:
+            self.against = Against(self.recipe.against, self.executor, self.progress)
+            manifest, more = self.against.receive(manifest)
+            notes += more
+        self.store = FeatureStore(manifest, self.cache, self.executor, self.recipe.embedder, self.progress)
+        self.caller = Caller(self.recipe, self.folder, self.store, self.executor, self.against, self.progress)
+        return manifest, notes
+
     # ---- one step -------------------------------------------------------------------------------------------------
 
     def _step(self, item: PlannedStep, manifest: Manifest, chain: str) -> tuple[Manifest, str, StepResult]:
+        human = self._human(item)
+        fingerprint = self._fingerprint(item, manifest, chain, human)
+        cached = self.folder.is_done(item.folder, fingerprint)
+        if not cached:
+            self.folder.unfinish()
+            if item.step.kind == "report":
+                self._measure(item, manifest, fingerprint)
+            else:
+                self._decide(item, manifest, fingerprint, human)
+        if item.step.kind == "step":
+            manifest, rejected, chain = self._apply(item, manifest, chain)
+            self.rejected.append(rejected)
+        summary = read_json(self.folder.path / item.folder / "summary.json")
+        return manifest, chain, StepResult(summary, cached)
+
+    def _human(self, item: PlannedStep) -> Decisions:
+        """What people said of this step's images, and, at the first step, of all."""
         deciding = [other.order for other in self.recipe.steps if other.step.kind == "step"]
         human = self.folder.human(item.step.name, first=item.order == min(deciding, default=0))
-        human = human.stamped(item.step.name, item.order, col.HUMAN_SOURCE)
+        return human.stamped(item.step.name, item.order, col.HUMAN_SOURCE)
+
+    def _fingerprint(self, item: PlannedStep, manifest: Manifest, chain: str, human: Decisions) -> dict[str, Any]:
         fingerprint = {
             "input": chain, "step": item.step.name, "version": item.step.version, "order": item.order,
             "params": item.params.model_dump(mode="json"), "seed": seed_of(self.recipe.seed, item.step.name),
@@ -195,83 +245,32 @@ class _Run:
             fingerprint["files"] = {key: path_digest(path) for key, path in item.files.items()}
         if self.against is not None:
             fingerprint["against"] = self.against.key(item.needs)
-        cached = self.folder.is_done(item.folder, fingerprint)
-        if not cached:
-            self.folder.unfinish()
-        if item.step.kind == "report":
-            if not cached:
-                self._measure(item, manifest, fingerprint)
-            summary = read_json(self.folder.path / item.folder / "summary.json")
-            return manifest, chain, StepResult(summary, cached)
+        return fingerprint
+
+    def _apply(self, item: PlannedStep, manifest: Manifest, chain: str) -> tuple[Manifest, pd.DataFrame, str]:
+        """The manifest after a step that is done, the rows it lost, and the digest of all so far."""
         path = self.folder.path / item.folder / "decisions.parquet"
-        if cached:
-            decisions = Decisions.from_frame(read_table(path))
-        else:
-            made, notes = self._call(item, manifest)
-            stamped = made.stamped(item.step.name, item.order)
-            decisions = Decisions.concat([_overruled(stamped, human), human])
-            write_table(path, decisions.frame)
-            path.with_name("evidence.parquet").unlink(missing_ok=True)
-            if made.evidence is not None:
-                write_table(path.with_name("evidence.parquet"), made.evidence)
+        after, rejected = apply_decisions(manifest, Decisions.from_frame(read_table(path)))
+        return after, rejected, json_digest([chain, file_digest(path)])
+
+    def _decide(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any], human: Decisions) -> None:
+        path = self.folder.path / item.folder / "decisions.parquet"
+        made, notes = self.caller.call(item, manifest)
+        decisions = Decisions.concat([overruled(made.stamped(item.step.name, item.order), human), human])
+        tables = {"decisions": decisions.frame}
+        if made.evidence is not None:
+            tables["evidence"] = made.evidence
+        path.with_name("evidence.parquet").unlink(missing_ok=True)
+        for name, table in tables.items():
+            write_table(path.with_name(f"{name}.parquet"), table)
         after, rejected = apply_decisions(manifest, decisions)
-        self.rejected.append(rejected)
-        if not cached:
-            summary = self._summary(item, manifest, after)
-            summary |= {"actions": _counts(decisions, rejected), "notes": notes}
-            write_json(path.with_name("summary.json"), summary)
-            names = ["decisions.parquet", "summary.json", *(["evidence.parquet"] if made.evidence is not None else [])]
-            self.folder.finish(item.folder, fingerprint, [f"{item.folder}/{name}" for name in names])
-        summary = read_json(path.with_name("summary.json"))
-        return after, json_digest([chain, file_digest(path)]), StepResult(summary, cached)
-
-    def _call(self, item: PlannedStep, manifest: Manifest) -> tuple[Any, list[str]]:
-        """What the step returned, and what it warned of."""
-        values = {need: self.store.get(need, manifest) for need in item.needs if need not in OF_THE_RUN}
-        if DECISIONS in item.needs:
-            values[DECISIONS] = self._earlier(item.order)
-        if STEPS_RUN in item.needs:
-            values[STEPS_RUN] = {done.step.name: done.params for done in self.recipe.steps if done.order < item.order}
-        if EVIDENCE in item.needs:
-            values[EVIDENCE] = self._evidence(item.order)
-        if SOURCE in item.needs:
-            values[SOURCE] = self.store.source
-        reference = self.against.bound(item.needs) if self.against is not None else None
-        with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            rng = step_rng(self.recipe.seed, item.step.name)
-            try:
-                made = item.step(manifest, Features(values, self.executor, reference), item.params, rng)
-            except CurateError:
-                raise
-            except Exception as error:
-                error.add_note(f"raised by step {item.order:02d} {item.step.name!r}")
-                raise
-        expected = Report if item.step.kind == "report" else Decisions
-        if not isinstance(made, expected):
-            raise CurateError(f"step {item.step.name!r} returned {type(made).__name__}, not {expected.__name__}")
-        return made, [str(warning.message) for warning in caught if warning.category is UserWarning]
-
-    def _earlier(self, order: int) -> pd.DataFrame:
-        frames = [
-            Decisions.from_frame(read_table(self.folder.path / item.folder / "decisions.parquet"))
-            for item in self.recipe.steps
-            if item.order < order and item.step.kind == "step"
-        ]
-        return Decisions.concat(frames).frame
-
-    def _evidence(self, order: int) -> dict[str, pd.DataFrame]:
-        """The evidence of earlier steps by name; that of a step that stands twice is put together."""
-        found: dict[str, pd.DataFrame] = {}
-        for item in self.recipe.steps:
-            path = self.folder.path / item.folder / "evidence.parquet"
-            if item.order < order and path.exists():
-                parts = [found[item.step.name]] if item.step.name in found else []
-                found[item.step.name] = pd.concat([*parts, read_table(path)], ignore_index=True)
-        return found
+        summary = self._summary(item, manifest, after)
+        write_json(path.with_name("summary.json"), {**summary, "actions": _counts(decisions, rejected), "notes": notes})
+        files = [*(f"{name}.parquet" for name in tables), "summary.json"]
+        self.folder.finish(item.folder, fingerprint, [f"{item.folder}/{name}" for name in files])
 
     def _measure(self, item: PlannedStep, manifest: Manifest, fingerprint: dict[str, Any]) -> None:
-        report, notes = self._call(item, manifest)
+        report, notes = self.caller.call(item, manifest)
         self.folder.remove_outputs(item.folder)
         files = []
         for name, table in report.tables.items():
@@ -313,27 +312,6 @@ class _Run:
         return whole.astype(
             {n: "category" for n in ("step", "reason", *col.CATEGORIES, *manifest.levels) if n in whole}
         )
-
-
-def _overruled(made: Decisions, human: Decisions) -> Decisions:
-    """A step's decisions where a person decided otherwise: theirs becomes a `flag`, so that it is seen and not done.
-
-    A `keep` needs nothing of the kind: `apply_decisions` knows it.
-    """
-    mine, theirs = human.frame, made.frame
-    slots = {col.DROP: "fate", col.MOVE: "fate", col.MERGE: "fate"}
-
-    def keys(frame: pd.DataFrame) -> pd.MultiIndex:
-        column = frame["new_value"].str.replace("=.*", "", regex=True)
-        slot = frame["action"].astype("str")
-        return pd.MultiIndex.from_arrays([frame[col.IMAGE_ID], slot.map(slots).fillna(column).fillna(slot)])
-
-    acting = mine["action"].isin([col.DROP, col.MOVE, col.MERGE, col.ASSIGN]).to_numpy(bool)
-    if not acting.any():
-        return made
-    acts = theirs["action"].isin([col.DROP, col.MOVE, col.MERGE, col.ASSIGN]).to_numpy(bool)
-    lost = acts & keys(theirs).isin(keys(mine[acting]))
-    return Decisions.from_frame(theirs.assign(action=theirs["action"].astype("str").mask(lost, col.FLAG)))
 
 
 def _identities(manifest: Manifest) -> int:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import CurateError, InputError
 from curate.core.files import file_digest, json_digest, read_json, read_table, write_json, write_table
 from curate.core.manifest import Manifest

@@ -110,10 +110,9 @@ def render(run: RunFolder) -> str:
         if step.kind == "report"
     ]
     context = {
-        "run": run, "headline": headline(run), "cards": cards, "plots": plots,
-        "measured": measured,        "groups": [_group(entry, paint) for entry in groups], "words": words, "n": numbers,
-        "notes": run.notes,
-        "versions": sorted((run.plan.get("versions") or {}).items()),
+        "run": run, "headline": headline(run), "lists_images": bool(len(run.source)), "cards": cards,
+        "plots": plots, "measured": measured, "groups": [_group(entry, paint) for entry in groups], "words": words,
+        "n": numbers, "notes": run.notes, "versions": sorted((run.plan.get("versions") or {}).items()),
     }  # fmt: skip
     return _page(context, with_plots=paint.count > 0)
 

@@ -185,3 +185,13 @@ def test_screens_see_blocks_as_they_see_all():
     vectors = unit(np.random.default_rng(0).normal(size=(50, 16))).astype(np.float32)
     whole = Screened.of(Directions.of(vectors), True).rows
     np.testing.assert_array_equal(whole[20:], Screened.of(Directions.of(vectors[20:]), True).rows)
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 100])
+def test_the_number_of_blocks_is_known(room, monkeypatch, n):
+    monkeypatch.setattr(screened, "BLOCK", 32)
+    identity, group = groups_of(n)
+    vectors = unit(np.random.default_rng(n).normal(size=(n, 8))).astype(np.float16)
+    faces = Faces.of(room.stored(vectors), identity, group, ("f", "m"))
+    blocks = screened._Blocks(faces, Screen.of(faces, False))
+    assert len(blocks) == len(list(blocks))

@@ -19,7 +19,7 @@ from curate.balance.materialise import materialise
 from curate.balance.oversample import OversampleParams, oversample
 from curate.balance.training_batch import TrainingBatchParams, training_batch
 from curate.collect.synthetic import SyntheticParams, write_synthetic
-from curate.core.decisions import apply_decisions
+from curate.core.apply import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, SerialExecutor, step_rng

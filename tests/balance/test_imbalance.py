@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from curate.balance.imbalance import ImbalanceParams, imbalance
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features

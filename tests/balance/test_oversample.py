@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from curate.balance.oversample import OversampleParams, oversample
 from curate.balance.seeds import augment_seeds
-from curate.core.decisions import apply_decisions, replica_id
+from curate.core.apply import apply_decisions, replica_id
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng

@@ -19,7 +19,7 @@ from curate.balance.exemplars import BY_VECTORS
 from curate.balance.pool import dense_codes
 from curate.balance.resample import METHODS, ResampleParams, resample
 from curate.balance.rivals import BY_LABELS, Limits, Pool, labelsets, places
-from curate.core.decisions import apply_decisions
+from curate.core.apply import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng

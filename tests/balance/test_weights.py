@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.balance.weights import WeightParams, category_weights, targets, weight
-from curate.core.decisions import apply_decisions
+from curate.core.apply import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng

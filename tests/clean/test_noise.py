@@ -13,7 +13,7 @@ from curate.clean.noise.find import find_faults
 from curate.clean.noise.label_noise import LabelNoiseParams, label_noise
 from curate.clean.noise.plant import plant
 from curate.clean.noise.quality import strays
-from curate.core.decisions import apply_decisions
+from curate.core.apply import apply_decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, SerialExecutor
 

@@ -12,7 +12,8 @@ from curate.clean.overlap import PAIR_COLUMNS, OverlapParams, _filled, overlap, 
 from curate.clean.overlap_evidence import cast_of
 from curate.clean.overlap_pairs import OverlapPairsParams, matrix_of, overlap_pairs
 from curate.clean.overlap_planted import RENAMINGS, renamed
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import CurateError, InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features

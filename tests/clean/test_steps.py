@@ -15,7 +15,7 @@ from curate.clean.label_conflicts import LabelConflictsParams, label_conflicts
 from curate.clean.near_duplicates import NearDuplicatesParams, near_duplicates
 from curate.clean.small_identities import SmallIdentitiesParams, small_identities
 from curate.clean.unreadable import UnreadableParams, unreadable
-from curate.core.decisions import apply_decisions
+from curate.core.apply import apply_decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import InputError
 from curate.core.groups import cells
 from curate.core.manifest import Manifest, read_manifest, tidy_categories
@@ -221,7 +222,8 @@ def test_a_million_rows_in_bounded_memory(tmp_path):
         import re, sys
         from pathlib import Path
         import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
-        from curate.core.decisions import Decisions, apply_decisions
+        from curate.core.apply import apply_decisions
+        from curate.core.decisions import Decisions
         from curate.core.manifest import read_manifest
         n = 1_000_000
         text = lambda values: pc.utf8_lpad(pc.cast(pa.array(values), pa.string()), 7, "0")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.core.decisions import Decisions, apply_decisions
+from curate.core.apply import apply_decisions
+from curate.core.decisions import Decisions
 from curate.core.errors import InputError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features, step_rng

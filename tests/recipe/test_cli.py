@@ -45,6 +45,7 @@ def test_run_plan_explain_undo(recipe: Path, cache: Path, tmp_path: Path):
     again = curate("run", recipe, "--out", out, "--workers", 1, "--cache", cache)
     assert again.stdout.count("(done before)") == 11
     assert "cached" in curate("plan", recipe, "--workers", 1, "--cache", cache).stdout
+    assert curate("plan", recipe, "--out", out, "--workers", 1, "--cache", cache).stdout.count("done") == 11
 
     image = pd.read_parquet(out / "rejected.parquet")["image_id"][0]
     told = curate("explain", out, image)

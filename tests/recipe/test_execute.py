@@ -14,6 +14,7 @@ import pytest
 
 from curate.core.errors import CurateError
 from curate.core.shapes import Executor, SerialExecutor
+from curate.recipe.calling import Watched
 from curate.recipe.execute import LocalExecutor, RayExecutor
 
 
@@ -35,6 +36,15 @@ def test_the_same_bytes_in_the_same_order(work: list[np.ndarray]):
         assert isinstance(one, Executor)
         assert list(one.map(square, work)) == list(two.map(square, work))
     assert len(list(SerialExecutor().map(square, work))) == 9
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_watched_work_is_the_same_and_told_of(work: list[np.ndarray], counted: bool):
+    told = []
+    watched = Watched(SerialExecutor(), "audit", lambda *said: told.append(said))
+    assert isinstance(watched, Executor)
+    assert list(watched.map(square, work if counted else iter(work))) == [square(matrix) for matrix in work]
+    assert told == [("audit", done, 9 if counted else None) for done in range(1, 10)]
 
 
 def test_work_is_taken_only_as_it_is_needed():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from curate.core import columns as col
-from curate.core.decisions import Decisions, apply_decisions, replica_id
+from curate.core.apply import apply_decisions, replica_id
+from curate.core.decisions import Decisions
 from curate.core.manifest import Manifest
 from curate.core.shapes import SerialExecutor
 from curate.recipe.features import FeatureStore

@@ -16,6 +16,7 @@ from curate.recipe.execute import LocalExecutor
 from curate.recipe.run import run_recipe
 from curate.recipe.schema import make_recipe
 from curate.recipe.verbs import run_overlap
+from curate.recipe.verbs.shared import verb_recipe
 
 ALL = ("name", "image", "identity")
 
@@ -131,5 +132,11 @@ def test_bad_calls_are_refused(compare, tmp_path: Path):
         compare([tmp_path / "a.txt", f"other={tmp_path / 'a.txt'}"], tmp_path / "run")
     with pytest.raises(InputError, match="'b' are numbers, not names.*n000123"):
         compare([tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "run")
+    with pytest.raises(InputError, match=r"source\.sources\.2\.path lies in the run folder"):
+        compare([tmp_path / "b.txt", tmp_path / "a.txt"], tmp_path / "run", overrides=[
+            f"source.sources=[{{kind: names, path: {tmp_path}/b.txt}}, {{kind: names, path: {tmp_path}/run/a.txt}}]"
+        ])  # fmt: skip
+    with pytest.raises(InputError, match="a list of names.*`curate duplicates` can do nothing with it.*curate overlap"):
+        verb_recipe("duplicates", str(tmp_path / "a.txt"), ["unreadable"])
     with pytest.raises(InputError, match="no way 'faces'"):
         compare([tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "run", by=("faces",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from curate.core.errors import CurateError, InputError
 from curate.core.files import read_json
 from curate.core.manifest import read_manifest
 from curate.core.shapes import STEPS, StrictParams, step
+from curate.recipe.execute import LocalExecutor
+from curate.recipe.run import plan_recipe
+from curate.recipe.schema import make_recipe
 
 
 def test_every_room_leaves_its_table(finished: Path):
@@ -61,6 +65,23 @@ def test_the_same_command_resumes(small, go, tables, tmp_path: Path):
     assert tables(tmp_path / "run") == before
 
 
+def test_the_plan_says_what_is_done(small, go, cache: Path, tmp_path: Path):
+    def planned() -> set[str]:
+        _, rows = plan_recipe(make_recipe(small), tmp_path / "run", executor=LocalExecutor(1), cache=cache)
+        return {row.name for row in rows if row.done}
+
+    assert planned() == set()
+    assert not (tmp_path / "run").exists()
+    ran = {step.summary["name"] for step in go(small, tmp_path / "run").steps}
+    assert planned() == ran
+    shutil.rmtree(next((tmp_path / "run/steps").glob("*planted_faults")))
+    assert planned() == ran - {"planted_faults"}
+    small["steps"][3] = {"small_identities": {"min_images": 4}}
+    expected = planned()
+    assert "near_duplicates" in expected
+    assert expected == {step.summary["name"] for step in go(small, tmp_path / "run").steps if step.cached}
+
+
 def test_a_changed_parameter_changes_what_follows_and_nothing_before(small, go, tmp_path: Path):
     go(small, tmp_path / "run")
     small["steps"][3] = {"small_identities": {"min_images": 4}}
@@ -92,8 +113,6 @@ def test_a_tampered_table_is_made_again(small, go, tables, tmp_path: Path):
 
 
 def test_a_changed_image_is_seen(small, go, tmp_path: Path):
-    import shutil
-
     first = go(small, tmp_path / "one")
     images = tmp_path / "faces"
     shutil.copytree(first.manifest.root, images)

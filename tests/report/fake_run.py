@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
-from curate.core.decisions import Decisions, apply_decisions, replica_id
+from curate.core.apply import apply_decisions, replica_id
+from curate.core.decisions import Decisions
 from curate.core.files import write_json, write_table
 from curate.core.manifest import Manifest
 

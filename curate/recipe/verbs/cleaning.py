@@ -9,8 +9,7 @@ from typing import Any
 from curate.core.errors import CurateError
 from curate.core.files import read_json
 from curate.core.shapes import Executor
-from curate.recipe.features import Progress
-from curate.recipe.run import Listener, RunResult, run_recipe
+from curate.recipe.run import RunResult, run_recipe
 from curate.recipe.verbs.shared import StepWithParams, verb_recipe
 
 #: Parameters of `near_duplicates` that a calibration must share.
@@ -28,21 +27,19 @@ def run_duplicates(
     precision: float | None = None,
     against: Path | None = None,
     overrides: Sequence[str] = (),
-    cache: Path | None = None,
-    on_step: Listener | None = None,
-    progress: Progress | None = None,
+    **more: Any,
 ) -> RunResult:
     """Find the copies of a source: `curate duplicates`.
 
     near: parameters of `near_duplicates`. level: of `exact_duplicates`. calibrate: thresholds are first measured on
     altered copies of the source's own images (`duplicate_calibration`, for this precision), and then used; the plan in
-    the run folder names them. Raises CurateError where both thresholds and a calibration are asked for.
+    the run folder names them. more: as `run_recipe` takes it. Raises CurateError where both thresholds and a
+    calibration are asked for.
     """
     near = {key: value for key, value in (near or {}).items() if value is not None}
     steps: list[StepWithParams] = [
         ("exact_duplicates", {"level": level}), ("near_duplicates", near), ("duplicate_pairs", {}),
     ]  # fmt: skip
-    more: dict[str, Any] = {"executor": executor, "cache": cache, "on_step": on_step, "progress": progress}
     if calibrate:
         if fixed := {"max_distance", "min_similarity", "min_correlation"} & set(near):
             raise CurateError(f"--calibrate chooses {', '.join(sorted(fixed))}: leave one of the two out")
@@ -54,9 +51,10 @@ def run_duplicates(
             ),
         )
         first = verb_recipe("duplicates", source, steps, overrides, against=against)
-        run_recipe(first, out, until="duplicate_calibration", **{**more, "on_step": None})
+        run_recipe(first, out, executor=executor, until="duplicate_calibration", **{**more, "on_step": None})
         chosen = read_json(out / "calibration" / "chosen.json")
         steps[2] = ("near_duplicates", {**near, **chosen["params"]})
     elif precision is not None:
         raise CurateError("--precision says what a calibration aims at: give --calibrate too")
-    return run_recipe(verb_recipe("duplicates", source, steps, overrides, against=against), out, **more)
+    recipe = verb_recipe("duplicates", source, steps, overrides, against=against)
+    return run_recipe(recipe, out, executor=executor, **more)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from curate.collect import recognise
+from curate.collect.lists import is_list
 from curate.collect.name_list import NamesParams, looks_like_names
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Executor, StrictParams
-from curate.recipe.features import Progress
-from curate.recipe.run import Listener, RunResult, run_recipe
+from curate.recipe.run import RunResult, run_recipe
 from curate.recipe.verbs.shared import StepWithParams, verb_recipe
 
 WAYS = ("name", "image", "identity")
@@ -28,15 +28,14 @@ def run_overlap(
     far: float | None = None,
     planted: int | None = None,
     overrides: Sequence[str] = (),
-    cache: Path | None = None,
-    on_step: Listener | None = None,
-    progress: Progress | None = None,
+    **more: Any,
 ) -> RunResult:
     """Compare two datasets or more: `curate overlap`.
 
     sources: what `curate.collect.recognise` knows, or plain lists of names, each as SOURCE or NAME=SOURCE; the first is
     the training set, the others are benchmarks. by: some of WAYS. action, from_verdict, far: parameters of `overlap`;
-    planted: of `overlap_pairs`. Raises InputError for fewer than two sources and an unknown way.
+    planted: of `overlap_pairs`. more: as `run_recipe` takes it. Raises InputError for fewer than two sources and an
+    unknown way.
     """
     if len(sources) < 2:
         raise InputError("an overlap is of two sets or more", value=list(sources), remedy="Give another SOURCE")
@@ -53,7 +52,7 @@ def run_overlap(
     ]  # fmt: skip
     source = {"kind": "several", "sources": [one.model_dump(exclude_none=True) for one in sets]}
     recipe = verb_recipe("overlap", source, steps, overrides)
-    return run_recipe(recipe, out, executor=executor, cache=cache, on_step=on_step, progress=progress)
+    return run_recipe(recipe, out, executor=executor, **more)
 
 
 def named_source(text: str) -> StrictParams:
@@ -63,7 +62,7 @@ def named_source(text: str) -> StrictParams:
         params = named_source(rest)
         return params.model_copy(update={"dataset": name})
     path = Path(text).expanduser()
-    params = NamesParams(path=path) if looks_like_names(path) else recognise(text)
+    params = NamesParams(path=path) if looks_like_names(path) and not is_list(path) else recognise(text)
     if params.dataset is None:
         return params.model_copy(update={"dataset": _default_name(params)})
     return params
