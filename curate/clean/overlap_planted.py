@@ -27,18 +27,21 @@ _COLUMNS = {"by": "str", "alteration": "str", "planted": "int64", "found": "int6
 def missed_names(cast: Cast, train: int, wanted: int, rng: np.random.Generator) -> pd.DataFrame:
     """Names of the benchmarks, rewritten and planted among those of train: how many are listed with their original.
 
-    One name for each turn of RENAMINGS, in turn; a rewritten name that reads the same counts as well. Returns
+    One name for each turn of RENAMINGS, in turn; a rewritten name that reads the same counts as well. Names of two
+    words or more that train does not have as they are: beside its own spelling another one stands back. Returns
     (by, alteration, planted, found).
     """
+    own = cast.name[cast.rows(train)].tolist()
+    there = {form.tokens for name in own for form in parse(name)}
     rows = np.flatnonzero(cast.dataset != train)
-    rows = rows[[len(parse(name)) > 0 and len(parse(name)[0].tokens) > 1 for name in cast.name[rows]]]
+    forms = [parse(name) for name in cast.name[rows]]
+    rows = rows[[len(form) > 0 and len(form[0].tokens) > 1 and form[0].tokens not in there for form in forms]]
     rows = np.sort(rng.permutation(rows)[:wanted])
     kinds = [RENAMINGS[number % len(RENAMINGS)] for number in range(len(rows))]
     long = [len(parse(name)[0].tokens) > 2 for name in cast.name[rows]]
     kinds = [kind if roomy or kind not in _LONG else "letter left out" for kind, roomy in zip(kinds, long, strict=True)]
     planted = [renamed(cast.name[row], kind, rng) for row, kind in zip(rows.tolist(), kinds, strict=True)]
     found = np.zeros(len(rows), bool)
-    own = cast.name[cast.rows(train)].tolist()
     for dataset in range(len(cast.datasets)):
         if dataset == train:
             continue

@@ -16,9 +16,10 @@ from curate.search.odds import competing, log_prior
 #: From which probability on a pair is called what.
 SAME, LIKELY, LOOK = 0.9, 0.5, 0.05
 VERDICTS = ("same", "likely", "look")
-#: What log odds by the constants of `score.MODEL` are worth, a + b * log odds (Platt 2000): fitted to the pairs of four
-#: public lists that were looked up one by one (tests/search/names_checked.csv; docs/overlap.md).
-CALIBRATION = (-0.68, 0.84)
+#: What log odds by the constants of `score.MODEL` are worth: a + b * log odds (Platt 2000), and c more where nothing
+#: differs. Fitted to pairs of four public lists that were looked up one by one (tests/search/names_checked.csv;
+#: docs/overlap.md).
+CALIBRATION = (-0.65, 0.81, 3.4)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ def match_names(
     `n000123` match nothing.
     """
     pairs, compared, left_out = weighed(left, right, others=others, exhaustive=exhaustive)
-    log_odds = CALIBRATION[0] + CALIBRATION[1] * pairs["log_odds"].to_numpy()
-    pairs["score"] = competing(pairs["i"].to_numpy(), pairs["j"].to_numpy(), log_odds)
+    pairs["score"] = probability(pairs, CALIBRATION)
     pairs = pairs[pairs["score"] >= LOOK].reset_index(drop=True)
     score = pairs["score"].to_numpy()
     verdict = np.array(VERDICTS, dtype=object)[2 - (score >= LIKELY) - (score >= SAME)]
@@ -57,6 +57,15 @@ def match_names(
     table = pd.DataFrame({"i": pairs["i"], "j": pairs["j"], "score": score, "verdict": pd.array(verdict, "str"),
                           "why": pd.array(why, "str")})  # fmt: skip
     return NameMatches(table, compared, left_out)
+
+
+def probability(pairs: pd.DataFrame, curve: tuple[float, float, float]) -> np.ndarray:
+    """The probability of each of the pairs of two lists, as `weighed` returns them: calibrated, then competing."""
+    log_odds, exact = pairs["log_odds"].to_numpy(), (pairs["bits"] == 0).to_numpy()
+    # A third name that is almost theirs makes equal names look common, but not those that it is compared with itself.
+    best = pairs.groupby("i")["log_odds"].transform("max"), pairs.groupby("j")["log_odds"].transform("max")
+    log_odds = curve[0] + curve[1] * np.where(exact, np.maximum(*best), log_odds) + curve[2] * exact
+    return competing(pairs["i"].to_numpy(), pairs["j"].to_numpy(), log_odds)
 
 
 def weighed(
