@@ -45,8 +45,9 @@ def overlap_pairs(
     Table `pairs` (`overlap/pairs` where `duplicate_pairs` ran before): the evidence of `overlap`, PAIR_COLUMNS of it.
     `overlap/matrix`: for each two datasets, in both orders, and each with itself: identities (shared: same or likely;
     look besides), images with a copy, share of the identities of dataset_a. `overlap/missed`: benchmark identities
-    planted into train, by way and alteration: planted, found, missed, low, high (95%). Document `overlap`: the
-    certificate.
+    planted into train, by way and alteration: planted, found, missed, low, high (95%). `overlap/doubtful`: the pairs
+    that are not `same`, likeliest first. Document `overlap`: the certificate, and `overlap/certificate` the same to
+    read.
     Raises CurateError where `overlap` did not run before.
     """
     if "overlap" not in features["evidence"] and len(_datasets(manifest)) > 1:
@@ -64,15 +65,21 @@ def overlap_pairs(
     if len(cast.datasets) > 1:
         options = {"x": "dataset_b", "y": "dataset_a", "value": "shared", "log": True}
         figures.append(Figure("heatmap", "overlap/matrix", "Shared identities (same or likely)", options))
+    figures.append(Figure("table", "overlap/certificate", "The certificate (overlap.json)"))
     if len(missed):
         options = {"columns": list(missed.columns)}
         figures.append(Figure("table", "overlap/missed", "Planted overlaps that were found", options))
+    shown = {"columns": ["dataset_a", "identity_a", "dataset_b", "identity_b", "verdict", "score", "evidence"]}
+    doubtful = pairs[(pairs["verdict"] != VERDICTS[0]).to_numpy(bool)]
+    doubtful = doubtful.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    if len(doubtful):
+        figures.append(Figure("table", "overlap/doubtful", "Pairs to look at: likely, and look", shown))
     if len(pairs):
-        shown = ["dataset_a", "identity_a", "dataset_b", "identity_b", "verdict", "score", "evidence"]
-        figures.append(Figure("table", where, "Pairs of identities", {"columns": shown}))
+        figures.append(Figure("table", where, "All pairs of identities", shown))
     counts = {verdict: int((pairs["verdict"] == verdict).sum()) for verdict in VERDICTS}
     return Report(
-        tables={where: pairs, "overlap/matrix": matrix, "overlap/missed": missed}, figures=tuple(figures),
+        tables={where: pairs, "overlap/matrix": matrix, "overlap/missed": missed, "overlap/doubtful": doubtful,
+                "overlap/certificate": _as_table(certificate)}, figures=tuple(figures),
         summary={**counts, **{f"missed by {way}": _said(row) for way, row in certificate["missed"].items()}},
         notes=tuple(_notes(pairs, certificate)), documents={"overlap": certificate},
     )  # fmt: skip
@@ -174,6 +181,34 @@ def _certificate(
         "left": left, "train": params.train, "share_nobody_known": left["same"] + left["likely"] == 0,
         "missed": rates,
     }  # fmt: skip
+
+
+def _as_table(certificate: dict[str, Any]) -> pd.DataFrame:
+    """The certificate in lines: what, and what it says."""
+    rows = [(f"set {name}", f"{part['identities']:,} identities, {part['images']:,} images")
+            for name, part in certificate["sets"].items()]  # fmt: skip
+    rows += [(f"fingerprint of {name}", part["fingerprint"][:16]) for name, part in certificate["sets"].items()]
+    rows += [("compared by", ", ".join(certificate["methods"])), ("training set", certificate["train"] or "none named")]
+    if "name" in certificate["methods"]:
+        limits = certificate["thresholds"]["name"]
+        rows.append(("probability by name", ", ".join(f"{verdict} from {least}" for verdict, least in limits.items())))
+    for both, limit in certificate["thresholds"]["identity"].items():
+        rows.append((f"faces, {both}", f"log ratio from {limit['log_ratio']:.1f} on: false-match rate "
+                     f"{limit['false_match_rate']:.2g} of {limit['impostor_pairs']:,} pairs"
+                     f"{'' if limit['supported'] else ', too few to support it'}"))  # fmt: skip
+    rows.append(("found", _counts_said(certificate["found"])))
+    removed = certificate["removed"]
+    rows.append(("images removed", f"{removed['images']:,}" + "".join(
+        f", {count:,} {reason}" for reason, count in removed["by_reason"].items())))  # fmt: skip
+    rows.append(("pairs left", _counts_said(certificate["left"])))
+    rows += [(f"missed by {way}", _said(row)) for way, row in certificate["missed"].items()]
+    nobody = "yes" if certificate["share_nobody_known"] else "no"
+    rows.append(("nobody known is shared any more", nobody))
+    return pd.DataFrame(rows, columns=["what", "said"]).astype("str")
+
+
+def _counts_said(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
 
 
 def _by_reason(drops: pd.DataFrame) -> dict[str, int]:
