@@ -87,8 +87,11 @@ def test_drawn_persons_are_found_by_all_ways_and_dropped(compare, tables, drawn:
     assert tables(tmp_path / "other") == tables(out)
 
 
-def test_planted_copies_are_sought_as_the_run_sought_its_own(compare, drawn: Path, tmp_path: Path):
-    sources = [f"train={drawn / 'images'}", f"bench={drawn / 'benchmark/images'}"]
+def test_planted_copies_are_sought_as_the_run_sought_its_own(compare, tmp_path: Path):
+    params = SyntheticParams(identities=12, images=3, benchmark=8, seed=1, size=64)
+    with LocalExecutor(1) as executor:
+        small = write_synthetic(params, tmp_path / "set", executor)
+    sources = [f"train={small / 'images'}", f"bench={small / 'benchmark/images'}"]
     found = {}
     for strict in (0.945, 0.9999):
         out = tmp_path / str(strict)
