@@ -200,7 +200,8 @@ def _as_table(certificate: dict[str, Any]) -> pd.DataFrame:
     removed = certificate["removed"]
     rows.append(("images removed", f"{removed['images']:,}" + "".join(
         f", {count:,} {reason}" for reason, count in removed["by_reason"].items())))  # fmt: skip
-    rows.append(("pairs left", _counts_said(certificate["left"])))
+    whose = f" with {certificate['train']}" if certificate["train"] else ""
+    rows.append((f"pairs left{whose}", _counts_said(certificate["left"])))
     rows += [(f"missed by {way}", _said(row)) for way, row in certificate["missed"].items()]
     nobody = "yes" if certificate["share_nobody_known"] else "no"
     rows.append(("nobody known is shared any more", nobody))
