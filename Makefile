@@ -10,7 +10,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export DO_NOT_TRACK = true
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test lint recovery clean
+.PHONY: demo test lint recovery screenshots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,10 @@ lint: $(STAMP)
 # Kills a run on real faces again and again; needs CURATE_REAL_DATA.
 recovery: $(STAMP)
 	$(VENV)/bin/python -m tests.recovery.real --kills 20
+
+# Makes the pictures of the app in docs/ anew; needs Chromium, and FIFTYONE_DATABASE_URI for FiftyOne's.
+screenshots: $(STAMP)
+	$(VENV)/bin/python docs/screenshots.py
 
 clean:
 	rm -rf $(VENV) runs dist build

@@ -19,11 +19,19 @@ WORDS = (col.KEEP, col.DROP, col.MOVE, col.MERGE)
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """One click: of which images, for which step, and what had been said of them before (to take it back)."""
+class Answer:
+    """What is said of some rows of the source: the row that is the evidence, and the identity that they go to."""
 
     rows: tuple[int, ...]
-    step: str
+    related: int = -1
+    identity: str | None = None
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One click: the rows that it appended, and what had been said of their images before (to take it back)."""
+
+    said: pd.DataFrame
     before: pd.DataFrame
 
 
@@ -33,43 +41,51 @@ def now() -> str:
 
 
 def say(
-    folder: RunFolder, images: Images, rows: Sequence[int], *, action: str, step: str, reason: str, reviewer: str,
-    related: int = -1, identity: str | None = None,
-) -> Spoken:  # fmt: skip
-    """Append a person's word on some images, and return what undoes it.
+    folder: RunFolder, images: Images, answers: Sequence[Answer], *, action: str, step: str, reason: str, reviewer: str
+) -> Spoken:
+    """Append a person's word on some images, all or none of them, and return what undoes it.
 
-    rows: of the source. action: one of WORDS. step: the step that it is an answer to. identity: the one that a move or
-    merge leads to. Raises InputError, and appends nothing, for a word that can't be carried out.
+    answers: of an image that several are about the first counts. action: one of WORDS. step: the step that it is an
+    answer to. Raises InputError, and appends nothing, for a word that can't be carried out.
     """
     if action not in WORDS:
         raise InputError("no such word", value=action, allowed=", ".join(WORDS))
-    identity = identity.strip() if identity else None
-    if action in (col.MOVE, col.MERGE) and not identity:
-        raise InputError(f"a {action} needs an identity", allowed="the name of the identity that it leads to")
-    ids = [images.id_of(row) for row in rows]
+    leads = action in (col.MOVE, col.MERGE)
+    said: dict[int, tuple[str | None, str | None]] = {}
+    for answer in answers:
+        identity = answer.identity.strip() if leads and answer.identity else None
+        if leads and not identity:
+            raise InputError(f"a {action} needs an identity", allowed="the name of the identity that it leads to")
+        related = images.id_of(answer.related) if answer.related >= 0 else None
+        for row in answer.rows:
+            said.setdefault(int(row), (related, identity))
+    ids = [images.id_of(row) for row in said]
     before = standing(folder, ids, step)
     frame = pd.DataFrame({
-        col.IMAGE_ID: ids, "action": action, "reason": reason,
-        "related_id": images.id_of(related) if related >= 0 else None,
-        "new_value": identity if action in (col.MOVE, col.MERGE) else None,
-        "step": step, "reviewer": reviewer, "time": now(),
+        col.IMAGE_ID: ids, "action": action, "reason": reason, "related_id": [related for related, _ in said.values()],
+        "new_value": [identity for _, identity in said.values()], "step": step, "reviewer": reviewer, "time": now(),
     })  # fmt: skip
     folder.append_review(frame)
-    return Spoken(tuple(map(int, rows)), step, before)
+    return Spoken(frame, before)
 
 
-def take_back(folder: RunFolder, images: Images, spoken: Spoken, reviewer: str) -> None:
-    """Undo a click by appending: what was said before stands again, and where nothing was, nothing does."""
-    ids = [images.id_of(row) for row in spoken.rows]
-    old = spoken.before.set_index(col.IMAGE_ID)
-    rows = []
-    for image in ids:
-        if image in old.index:
-            rows.append({col.IMAGE_ID: image, **old.loc[image, ["action", "reason", "related_id", "new_value"]]})
-        else:
-            rows.append({col.IMAGE_ID: image, "action": col.FLAG, "reason": WITHDRAWN})
-    frame = pd.DataFrame(rows).assign(step=spoken.step, reviewer=reviewer, time=now())
-    folder.append_review(frame)
+def take_back(folder: RunFolder, spoken: Spoken, reviewer: str) -> int:
+    """Undo a click by appending: what was said before stands again, and where nothing was, nothing does.
+
+    An image of which another word stands by now, somebody else's or a later one, keeps that. Returns how many do.
+    """
+    word = [col.IMAGE_ID, "action", "new_value", "reviewer"]
+    ids, step = spoken.said[col.IMAGE_ID], spoken.said["step"].iloc[0]
+    stands = set(standing(folder, ids, step)[word].fillna("").itertuples(index=False, name=None))
+    mine = [tuple(row) in stands for row in spoken.said[word].fillna("").itertuples(index=False, name=None)]
+    undone = ids[mine]
+    kept = ["action", "reason", "related_id", "new_value"]
+    frame = spoken.before.set_index(col.IMAGE_ID)[kept].reindex(undone).astype("object")
+    nothing = frame["action"].isna()
+    frame.loc[nothing, ["action", "reason"]] = [col.FLAG, WITHDRAWN]
+    if len(frame):
+        folder.append_review(frame.reset_index().assign(step=step, reviewer=reviewer, time=now()))
+    return len(ids) - len(undone)
 
 
 def standing(folder: RunFolder, ids: Sequence[str], step: str) -> pd.DataFrame:
@@ -91,4 +107,4 @@ def said_of(standing_rows: pd.DataFrame, images: Images) -> dict[str, set[int]]:
     return result
 
 
-__all__ = ["WORDS", "Spoken", "said_of", "say", "standing", "take_back"]
+__all__ = ["WORDS", "Answer", "Spoken", "said_of", "say", "standing", "take_back"]

@@ -125,7 +125,6 @@ def main() -> None:
         url: st.Page(page_of(view), title=title, icon=icon, url_path=url, default=url == "overview")
         for url, (title, icon, view) in PAGES.items()
     }
-    st.session_state["pages"] = pages
     current = st.navigation(list(pages.values()))
     if look is not None:
         with st.sidebar:

@@ -155,20 +155,25 @@ def identities(x: np.ndarray, shown: np.ndarray, seeds: range) -> Iterator[tuple
                      f"mixed_{name}_f1": float(np.mean(mixed_f1)), **scores(mixed, f"mixed_{name}")}  # fmt: skip
 
 
-def main() -> None:
-    """Print all figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--first-seed", type=int, default=10)
+def seeds_asked(about: str | None, first: int) -> tuple[range, bool]:
+    """The seeds of the command line, and whether it wants JSON."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--first-seed", type=int, default=first)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    return range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.json
+
+
+def main() -> None:
+    """Print all figures."""
+    seeds, as_json = seeds_asked(__doc__, 10)
     x, shown = load()
-    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
     figures: dict[str, Any] = {"seeds": f"{seeds[0]} to {seeds[-1]}"}
     for section in (images, identities):
         for _, part in section(x, shown, seeds):
             figures |= part
-    show("noise_real", figures, chosen.json)
+    show("noise_real", figures, as_json)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def pull(run: Path | str, name: str | None = None, reviewer: str = "fiftyone") -
         if known.get(image) != (action, identity)
     ]
     gone = [{col.IMAGE_ID: image, "action": col.FLAG, "reason": WITHDRAWN, "new_value": None}
-            for image in sorted(set(known) - set(wanted)) if image in set(images)]  # fmt: skip
+            for image in sorted((set(known) - set(wanted)) & set(images))]  # fmt: skip
     if rows or gone:
         store.append_review(pd.DataFrame(rows + gone).assign(reviewer=reviewer, time=now()))
     return Pulled(len(rows), len(gone))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from curate.core import columns as col
 from curate.core.errors import InputError
 from curate.report.runs import RunFolder, read_run
 
@@ -39,9 +40,7 @@ def push(run: Path | str, name: str | None = None) -> Any:
         known = dict(zip(*dataset.values(["image_id", "id"]), strict=True)) if len(dataset) else {}
         fresh = [row for row in rows if row.image_id not in known]
         for start in range(0, len(fresh), _BATCH):
-            batch = fresh[start : start + _BATCH]
-            samples = [_filled(fo, fo.Sample(filepath=row.filepath), row, folder) for row in batch]
-            dataset.add_samples(samples, progress=False)
+            _add(fo, dataset, fresh[start : start + _BATCH], folder)
         _refresh(fo, dataset, rows, known, folder)
         dataset.info = {**dataset.info, "run": str(folder.path.resolve()), "name": folder.name}
         dataset.persistent = True
@@ -49,6 +48,13 @@ def push(run: Path | str, name: str | None = None) -> Any:
         push_vectors(fo, dataset, folder)
         arrange(fo, dataset, folder)
     return dataset
+
+
+def _add(fo: Any, dataset: Any, rows: list[Row], run: RunFolder) -> None:
+    """Write new samples. None of them outlives this: FiftyOne would read each anew at every later write."""
+    samples = [_filled(fo, fo.Sample(filepath=row.filepath), row, run) for row in rows]
+    # Every field is declared, and filled with its own kind.
+    dataset.add_samples(samples, expand_schema=False, validate=False, progress=False)
 
 
 def _declare(fo: Any, dataset: Any, run: RunFolder) -> None:
@@ -63,6 +69,9 @@ def _declare(fo: Any, dataset: Any, run: RunFolder) -> None:
     for name, kind in kinds.items():
         if name not in there:
             dataset.add_sample_field(name, kind)
+    for name in (label_field(name) for name in (col.IDENTITY, col.DATASET, *run.labels)):
+        if name not in there:
+            dataset.add_sample_field(name, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
 
 
 def _filled(fo: Any, sample: Any, row: Row, run: RunFolder) -> Any:

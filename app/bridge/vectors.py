@@ -35,8 +35,7 @@ def push_vectors(fo: Any, dataset: Any, run: RunFolder) -> bool:
     if not len(have) or dataset.info.get("vectors") == mark:
         return bool(len(have))
     _fields(fo, dataset, ids, at, have, vectors.matrix)
-    view = dataset.select([ids[row] for row in have], ordered=True)
-    _brain(dataset, view, vectors.matrix, at[have])
+    _brain(dataset, dataset.select([ids[row] for row in have]), vectors)
     dataset.info = {**dataset.info, "vectors": mark}
     dataset.save()
     return True
@@ -51,8 +50,11 @@ def _fields(fo: Any, dataset: Any, ids: list[str], at: np.ndarray, have: np.ndar
         dataset.set_values("vector", {ids[row]: value for row, value in zip(part, values, strict=True)}, key_field="id")
 
 
-def _brain(dataset: Any, view: Any, matrix: np.ndarray, rows: np.ndarray) -> None:
+def _brain(dataset: Any, view: Any, vectors: Any) -> None:
+    """The map and the index of the samples of a view, in its own order: any other would take n * n steps."""
     import fiftyone.brain as fob
+
+    matrix, rows = vectors.matrix, vectors.rows_of(view.values("image_id"))
 
     for key in (MAP, SIMILARITY):
         if dataset.has_brain_run(key):

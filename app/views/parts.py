@@ -149,21 +149,24 @@ def grid(cards: Sequence[str], note: str | None = None) -> str:
     return f'<div><div style="{_FLOW}">{"".join(cards)}</div>{below}</div>'
 
 
-def card(look: Look, row: int, lines: Sequence[str] = (), *, side: int = 112, mark: str = "") -> str:
+def card(look: Look, row: int, lines: Sequence[str] = (), *, side: int = 112, mark: str = "", share: int = 44) -> str:
     """A picture of the source with lines of text below it, as HTML; every text is escaped.
 
-    mark: a colour for the frame.
+    side: pixels. mark: a colour for the frame. share: of a narrow window's width that the picture takes at most, in
+    percent.
     """
     data, problem = look.thumbs.get(look.images.root, look.images.path_of(row), side)
     uri = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else None
-    return _picture(uri, problem, lines, side, mark, look.images.id_of(row))
+    return _picture(uri, problem, lines, side, mark, look.images.id_of(row), share)
 
 
 def _uri_card(uri: str | None, problem: str | None, text: str, side: int = 96) -> str:
     return _picture(uri, problem, [text], side, "", text)
 
 
-def _picture(uri: str | None, problem: str | None, lines: Sequence[str], side: int, mark: str, alt: str) -> str:
+def _picture(
+    uri: str | None, problem: str | None, lines: Sequence[str], side: int, mark: str, alt: str, share: int = 44
+) -> str:
     frame = f"border:3px solid {mark};" if mark else ""
     box = f"width:100%;aspect-ratio:1;border-radius:6px;{frame}background:rgba(128,128,128,.15);"
     if uri:
@@ -172,7 +175,7 @@ def _picture(uri: str | None, problem: str | None, lines: Sequence[str], side: i
         seen = (f'<div style="{box}display:flex;align-items:center;justify-content:center;text-align:center;'
                 f'font-size:.78rem">{escaped(problem or "no picture")}</div>')  # fmt: skip
     told = "".join(f'<div style="{_NAME}">{escaped(line)}</div>' for line in lines if line)
-    return f'<div style="width:min({side}px,44vw)">{seen}{told}</div>'
+    return f'<div style="width:min({side}px,{share}vw)">{seen}{told}</div>'
 
 
 __all__ = ["card", "grid", "page_of", "pager", "sheet", "show_figure", "show_report", "show_table", "term"]

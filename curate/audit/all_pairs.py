@@ -34,13 +34,13 @@ class AuditParams(MeasureParams):
     examples: Annotated[int, Field(ge=0, le=100)] = 60  # pairs of images on the contact sheet
 
 
-@report("audit", needs=("stored_vectors",), version=2)
+@report("audit", needs=("stored_vectors",), version=3)
 def audit(manifest: Manifest, features: Features, params: AuditParams, rng: np.random.Generator) -> Report:
     """Compare all held-out images with each other and report FMR and FNMR per group at thresholds fixed on all of them.
 
     Compared are the originals of the split with an identity and a vector; an image without a vector is a failure to
     acquire (FTA). The score is the cosine of the stored vectors in float64; counts at thresholds are exact.
-    Tables: `audit/rates`, `plain`, `curves`, `points`, `cross`, `transfer`, `promise`, `worst_identities`,
+    Tables: `audit/rates`, `plain`, `curves`, `histogram`, `points`, `cross`, `transfer`, `promise`, `worst_identities`,
     `worst_pairs`, `examples`, `suspects`, `errors`, `identities`, `acquisition`, and `identification` if asked for.
     Documents: `audit/fairness`, `audit/results`.
     Raises InputError where a vector is not finite, and for rates that ask for too many pairs to be kept.

@@ -26,6 +26,7 @@ class FacePairs:
 
     def __init__(self, faces: Faces, names: Sequence[str], executor: Executor) -> None:
         self.faces, self.groups, self.people = faces, faces.groups, faces.people
+        self.counted = faces.people
         self._names, self._executor = names, executor
         self.screen = Screen.of(faces)
         self._scan: Scan | None = None
@@ -112,9 +113,9 @@ class FacePairs:
         low = np.flatnonzero((starts < self._scan.floor) & (np.diff(matched, prepend=-1) != 0))[::-1]
         return starts[low], matched[low]
 
-    def genuine(self, by_identity: np.ndarray, others: np.ndarray) -> Genuine:
+    def genuine(self, by_identity: np.ndarray, others: np.ndarray, lenders: np.ndarray) -> Genuine:
         """See Source."""
-        return genuine_of(self.faces, by_identity, others, self._executor)
+        return genuine_of(self.faces, by_identity, others, lenders, self._executor)
 
 
 def _counts(counts: np.ndarray, pair: Pair) -> np.ndarray:

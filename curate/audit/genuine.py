@@ -17,10 +17,10 @@ TASK, FEW, LOWEST = 1_000_000, 2_000_000, 100
 _SPLIT = 1024  # images a side: what one identity with more is cut into
 
 
-def genuine_of(faces: Faces, told: np.ndarray, others: np.ndarray, executor: Executor) -> Genuine:
+def genuine_of(faces: Faces, told: np.ndarray, others: np.ndarray, lenders: np.ndarray, executor: Executor) -> Genuine:
     """Compare each face with the others of its identity.
 
-    told: thresholds at which misses of each identity are counted; others: more thresholds. See `Genuine`.
+    told: thresholds at which misses of each identity are counted; others: more thresholds; lenders: see `Genuine`.
     """
     told = np.unique(told)
     thresholds = np.unique(np.concatenate([told, others]))
@@ -42,7 +42,7 @@ def genuine_of(faces: Faces, told: np.ndarray, others: np.ndarray, executor: Exe
     return Genuine(
         thresholds, told, below, {pair: _as_arrays(store, len(told)) for pair, store in misses.items()},
         {pair: low[0] for pair, low in lowest.items()},
-        {pair: np.concatenate(part) for pair, part in scores.items()} if keep else None,
+        {pair: np.concatenate(part) for pair, part in scores.items()} if keep else None, np.unique(lenders),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from curate.audit import curves, failures, transfer
 from curate.audit.fair import fairness_pack
+from curate.audit.histogram import HISTOGRAM_COLUMNS, MAX_CELLS, edges_of, histogram_table
 from curate.audit.rates import (
     RATE_COLUMNS,
     Cell,
@@ -82,7 +83,8 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     told += [one.threshold for one in promises if one.threshold is not None]
     told += [float(threshold) for part in curves.judged(points) for threshold in part]
     others = np.concatenate([part.threshold for _, part in points] or [np.zeros(0)])
-    genuine = source.genuine(np.array(told), others)
+    edges = edges_of(source)
+    genuine = source.genuine(np.concatenate([told, edges]), others, np.array(told))
 
     rates = rates_table(cells, genuine, cuts)
     shown = _shown(rates, cuts)
@@ -90,6 +92,7 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
         "audit/rates": rates,
         "audit/plain": plain_table(rates),
         "audit/curves": curves.curves_table(points, genuine),
+        "audit/histogram": histogram_table(cells, genuine, edges, cuts),
         "audit/points": curves.points_table(points, genuine, params.prevalence),
         "audit/promise": transfer.promise_table(promises, within, genuine, cuts),
     }
@@ -101,6 +104,8 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
     if grouped:
         tables["audit/transfer"] = transfer.transfer_table(within, genuine, cuts, moved)
     notes = notes_of(rates)
+    if len(cells) > MAX_CELLS:
+        notes.append(f"The histogram holds {MAX_CELLS} of {len(cells):,} groups and pairs of groups.")
     kept = failures.errors_table([*cells[1:], *groupless_cells(source)], genuine, cuts, params.max_errors)
     if kept is None:
         notes.append(f"More than {params.max_errors:,} pairs of identities make errors: they are not kept, so that "
@@ -116,7 +121,8 @@ def measure(source: Source, params: MeasureParams, rng: np.random.Generator) -> 
 
 def nothing() -> dict[str, pd.DataFrame]:
     """The tables of an audit without comparisons."""
-    return {"audit/rates": as_table([], RATE_COLUMNS), "audit/curves": as_table([], curves.CURVE_COLUMNS)}
+    return {"audit/rates": as_table([], RATE_COLUMNS), "audit/curves": as_table([], curves.CURVE_COLUMNS),
+            "audit/histogram": as_table([], HISTOGRAM_COLUMNS)}  # fmt: skip
 
 
 def plain_table(rates: pd.DataFrame) -> pd.DataFrame:

@@ -77,6 +77,7 @@ class Cell:
         self.impostors, self.genuines = source.sides(pair)
         self.tail: Tail = tail_of(source, pair)
         self._effect: float | None = None
+        self._lent: dict[float, float] = {}
 
     @property
     def names(self) -> tuple[str | None, str | None]:
@@ -112,10 +113,12 @@ class Cell:
         """The design effect at the next threshold up that misses enough, for one that does not."""
         if made.total >= MIN_ERRORS:
             return float("nan")
-        for threshold in genuine.told.tolist():
-            more = false_non_matches(self.source, genuine, self.pair, threshold)
-            if more.total >= MIN_ERRORS:
-                return effect(self.genuines, more)
+        for threshold in genuine.lenders.tolist():
+            if threshold not in self._lent:
+                more = false_non_matches(self.source, genuine, self.pair, threshold)
+                self._lent[threshold] = effect(self.genuines, more) if more.total >= MIN_ERRORS else float("nan")
+            if not np.isnan(self._lent[threshold]):
+                return self._lent[threshold]
         return float("nan")
 
 

@@ -66,11 +66,16 @@ class ScoreTable:
         """See Source: the tail has no end."""
         return np.zeros(0), np.zeros(0, np.int64)
 
-    def genuine(self, by_identity: np.ndarray, others: np.ndarray) -> Genuine:
+    @property
+    def counted(self) -> int:
+        """See Source."""
+        return int(self.genuine_rows.sum())
+
+    def genuine(self, by_identity: np.ndarray, others: np.ndarray, lenders: np.ndarray) -> Genuine:
         """See Source."""
         told = np.unique(by_identity)
         thresholds = np.unique(np.concatenate([told, others]))
-        made = Genuine(thresholds, told, {}, {}, {}, {})
+        made = Genuine(thresholds, told, {}, {}, {}, {}, np.unique(lenders))
         for code in np.unique(self._pair[self.genuine_rows]).tolist():
             rows = np.flatnonzero(self.genuine_rows & (self._pair == code))
             pair, score = divmod(code, len(self.groups) + 1), np.sort(self.score[rows])

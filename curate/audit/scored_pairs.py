@@ -30,7 +30,7 @@ class AuditScoresParams(MeasureParams):
     distance: bool = False  # smaller is more alike: scores and thresholds are told with the sign changed
 
 
-@report("audit_scores", needs=())
+@report("audit_scores", needs=(), version=2)
 def audit_scores(manifest: Manifest, features: Features, params: AuditScoresParams, rng: np.random.Generator) -> Report:
     """Report FMR and FNMR per group, with intervals and fairness measures, from a table of scored comparisons.
 

@@ -56,7 +56,8 @@ class Genuine:
     below: for each pair of groups with genuine comparisons, `(thresholds,)` how many score less. misses: for each,
     identity codes first and second `(K,)` and `(K, told)` how many of theirs score less than each threshold of `told`
     (ascending). lowest: for each, the lowest scores, ascending, with the rows (left, right) of their images. scores:
-    for each, all scores, where they are few; else None.
+    for each, all scores, where they are few; else None. lenders: thresholds of `told` whose misses say how much those
+    of others, with too few, depend on each other.
     """
 
     thresholds: np.ndarray
@@ -65,16 +66,19 @@ class Genuine:
     misses: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
     lowest: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
     scores: dict[tuple[int, int], np.ndarray] | None
+    lenders: np.ndarray
 
 
 class Source(Protocol):
     """Comparisons to audit.
 
-    groups: names. people: how many identities. tail: impostors, complete down to what `scan` was asked for.
+    groups: names. people: how many identities. counted: of how many rows misses are told at each threshold. tail:
+    impostors, complete down to what `scan` was asked for.
     """
 
     groups: tuple[str, ...]
     people: int
+    counted: int
     tail: Tail
 
     def sides(self, pair: Pair) -> tuple[Side, Side]:
@@ -89,8 +93,11 @@ class Source(Protocol):
         """Thresholds below the tail, descending, and about how many impostors score at least each."""
         ...
 
-    def genuine(self, by_identity: np.ndarray, others: np.ndarray) -> Genuine:
-        """Compare the genuine pairs. by_identity: thresholds at which misses of each identity are told."""
+    def genuine(self, by_identity: np.ndarray, others: np.ndarray, lenders: np.ndarray) -> Genuine:
+        """Compare the genuine pairs. by_identity: thresholds at which misses of each identity are told.
+
+        others: more thresholds. lenders: some of by_identity, see `Genuine`.
+        """
         ...
 
     def identity_names(self, codes: np.ndarray) -> list[str]:

@@ -76,8 +76,8 @@ def download(
     private: Annotated[bool, typer.Option("--private", help="Allow addresses of the own network.")] = False,
 ) -> None:
     """Fetch the images of a list of URLs; the same command goes on, and tries again what may pass."""
-    from curate.collect.download import DownloadParams
     from curate.collect.download import download as fetch
+    from curate.collect.fetch import DownloadParams
     from curate.collect.urls import read_urls
 
     listed = read_urls(urls)

@@ -111,24 +111,24 @@ def convert(
     """Write images, or a list of pairs, in another format; the ending of OUT says which, or --to."""
     from curate.core.errors import InputError
     from curate.core.tables import TABLE_SUFFIXES, column_names
-    from curate.protocol.formats import FORMATS, format_for, read_pairs
+    from curate.protocol.formats import FORMATS, format_for, pairs_of_run, read_pairs, write_pairs
 
+    source = pairs_of_run(source) or source
     # A .bin is both: its images are meant where OUT is a layout of images.
     if source.suffix.lower() in TABLE_SUFFIXES:
         pairs_given = "image_id_a" in column_names(source)[0]
     elif source.suffix.lower() == ".bin":
         pairs_given = False
     else:
-        pairs_given = (source / "pairs.parquet").is_file() or any(one.recognises(source) for one in FORMATS.values())
+        pairs_given = any(one.recognises(source) for one in FORMATS.values())
     if not pairs_given and convert_images(str(source), out, to, root):
         return
     if out.is_dir() and any(out.iterdir()):
         raise InputError("the folder is not empty", file=out, remedy="Choose a new one")
-    if (source / "pairs.parquet").is_file():
-        source = source / "pairs.parquet"
     pairs, found = read_pairs(source)
     written = format_for(out, to)
-    written.write(pairs, out, root)
+    for note in write_pairs(pairs, out, written, root):
+        console.print(f"note: {visible(note)}", markup=False, highlight=False)
     console.print(f"{len(pairs.table):,} pairs ({found.name}) written as {written.name}: {out}", highlight=False)
 
 

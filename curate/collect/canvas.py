@@ -79,3 +79,16 @@ class Canvas:
         cv2.rectangle(over, (0, 0), (x1 - x0, y1 - y0), tone_of(tone), cv2.FILLED)
         weight = cv2.multiply(mask, strength / 255, dtype=cv2.CV_32F)
         part[:] = cv2.blendLinear(over, part, weight, 1 - weight)
+
+
+def outline(shape: dict[str, float], grow: float = 0.0) -> np.ndarray:
+    """The contour of the head, `(80, 2)`: a superellipse that tapers to the chin."""
+    angle = np.linspace(0, 2 * np.pi, 81)[:-1]
+    power = 2 / shape["square"]
+    c, s = np.cos(angle), np.sin(angle)
+    x = np.sign(c) * np.abs(c) ** power
+    y = np.sign(s) * np.abs(s) ** power * np.where(s > 0, shape["chin"], 0.96)
+    low = np.clip(y, 0, 1)
+    x = x * (shape["width"] + shape["cheek"] * np.exp(-(((y - 0.25) / 0.25) ** 2)) + grow)
+    x = x * (1 - shape["taper"] * low**1.6)
+    return np.stack([x, y * (1 + grow)], axis=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from curate.collect.canvas import ARC, CIRCLE, SHIFT, Canvas, U
+from curate.collect.canvas import ARC, CIRCLE, SHIFT, Canvas, U, outline
+from curate.collect.hair import back_hair, beard, brow, front_hair
 from curate.collect.traits import Person, Photo
 
 _OVER = 2  # drawn at this many times the size, then averaged down
@@ -17,7 +18,7 @@ def draw_face(who: Person, how: Photo, size: int) -> np.ndarray:
     _background(canvas, how)
     shape, age = who.shape, how.age
     hair = who.hair + (np.array([176, 174, 172]) - who.hair) * (0, 0, 0.22, 0.72)[age]
-    _back_hair(canvas, who, hair)
+    back_hair(canvas, who, hair)
     _body(canvas, who, how)
     for side in (-1, 1):
         centre = (side * shape["width"] * 0.97, 0.06)
@@ -27,29 +28,16 @@ def draw_face(who: Person, how: Photo, size: int) -> np.ndarray:
     canvas.poly(head, who.skin)
     _shade(canvas, head, who, how)
     _skin_marks(canvas, who, age)
-    _beard(canvas, who, how, hair)
+    beard(canvas, who, how, hair)
     _nose(canvas, who)
     _mouth(canvas, who, how)
     for side in (-1, 1):
         _eye(canvas, who, how, side)
-        _brow(canvas, who, how, side, hair)
-    _front_hair(canvas, who, hair, age)
+        brow(canvas, who, how, side, hair)
+    front_hair(canvas, who, hair, age)
     if how.glasses:
         _glasses(canvas, who)
     return _camera(canvas.image, how, size)
-
-
-def outline(shape: dict[str, float], grow: float = 0.0) -> np.ndarray:
-    """The contour of the head, `(80, 2)`: a superellipse that tapers to the chin."""
-    angle = np.linspace(0, 2 * np.pi, 81)[:-1]
-    power = 2 / shape["square"]
-    c, s = np.cos(angle), np.sin(angle)
-    x = np.sign(c) * np.abs(c) ** power
-    y = np.sign(s) * np.abs(s) ** power * np.where(s > 0, shape["chin"], 0.96)
-    low = np.clip(y, 0, 1)
-    x = x * (shape["width"] + shape["cheek"] * np.exp(-(((y - 0.25) / 0.25) ** 2)) + grow)
-    x = x * (1 - shape["taper"] * low**1.6)
-    return np.stack([x, y * (1 + grow)], axis=1)
 
 
 def _background(canvas: Canvas, how: Photo) -> None:
@@ -68,22 +56,6 @@ def _body(canvas: Canvas, who: Person, how: Photo) -> None:
     y = np.concatenate([[3.0], 1.62 - 0.34 * (1 - np.abs(U) ** 2.4), [3.0]])
     canvas.poly(np.stack([x, y], axis=1), how.cloth, z=-0.1)
     canvas.oval((0, 1.26), half * 1.05, 0.2, who.skin * 0.84, z=-0.1)
-
-
-def _back_hair(canvas: Canvas, who: Person, hair: np.ndarray) -> None:
-    shape = who.shape
-    wide = shape["width"]
-    dark = hair * 0.72
-    if who.style in ("long", "bob"):
-        low = shape["length"] if who.style == "long" else 0.55 + 0.25 * (shape["length"] - 1)
-        x = np.array([-1.12, -1.2, -1.22, -1.05, 1.05, 1.22, 1.2, 1.12]) * (wide + 0.06)
-        y = np.array([-0.5, 0.0, 0.5, 1.0, 1.0, 0.5, 0.0, -0.5]) * np.array([1, 1, low, low, low, low, 1, 1])
-        canvas.poly(np.stack([x, y], axis=1), dark, z=-0.3)
-        canvas.oval((0, -0.35), wide * 1.16 + 0.05, 0.78 + shape["hair_up"], dark, z=-0.25)
-    elif who.style == "round":
-        canvas.oval((0, -0.32), wide * 1.3 + shape["hair_up"], 0.9 + 1.2 * shape["hair_up"], dark, z=-0.2)
-    elif who.style == "bun":
-        canvas.oval((0.1 * shape["part"], -1.08 - shape["hair_up"]), 0.27, 0.24, dark, z=-0.3)
 
 
 def _shade(canvas: Canvas, head: np.ndarray, who: Person, how: Photo) -> None:
@@ -119,26 +91,6 @@ def _skin_marks(canvas: Canvas, who: Person, age: int) -> None:
             canvas.oval((x, y), 0.017, 0.015, who.skin * 0.82)
     for x, y in who.moles:
         canvas.oval((float(x), float(y)), 0.028, 0.028, dark * 0.6)
-
-
-def _beard(canvas: Canvas, who: Person, how: Photo, hair: np.ndarray) -> None:
-    if who.beard == "none" or (how.shaved and who.beard == "stubble"):
-        return
-    shape = who.shape
-    if who.beard in ("stubble", "full"):
-        jaw = outline(shape, 0.02 if who.beard == "full" else -0.01)
-        jaw = jaw[jaw[:, 1] > 0.18]
-        inner = np.stack([-U * 0.42, 0.40 + 0.05 * np.abs(U) - 0.02], axis=1)
-        strength, blur = (0.9, 0.035) if who.beard == "full" else (0.34, 0.05)
-        canvas.soft(
-            np.concatenate([jaw, inner[::-1] if jaw[-1, 0] < jaw[0, 0] else inner]), hair, strength, blur, z=0.1
-        )
-    if who.beard != "stubble":
-        y = shape["mouth_y"] - shape["lip_up"] - 0.05
-        wide = shape["mouth_w"] * 1.05
-        top = np.stack([U * wide, y - 0.035 * ARC + 0.05 * U**2], axis=1)
-        low = np.stack([U[::-1] * wide, y + 0.035 * ARC + 0.06 * U**2], axis=1)
-        canvas.soft(np.concatenate([top, low]), hair, 0.95, 0.012)
 
 
 def _nose(canvas: Canvas, who: Person) -> None:
@@ -224,57 +176,6 @@ def _eyeball(
     weight = (mask.astype(np.float32) / 255)[:, :, None]
     part = canvas.image[y0:y1, x0:x1]
     part[:] = before + (part - before) * weight
-
-
-def _brow(canvas: Canvas, who: Person, how: Photo, side: int, hair: np.ndarray) -> None:
-    shape = who.shape
-    u = (U + 1) / 2  # 0 at the nose, 1 at the temple
-    x = side * (shape["eye_gap"] + (u - 0.5) * 2 * shape["brow_w"])
-    y = shape["eye_y"] - shape["brow_y"] - how.brow_raise - shape["brow_arch"] * ARC + (u - 0.5) * shape["brow_tilt"]
-    thick = shape["brow_t"] * (1.1 - 0.6 * u)
-    band = np.stack([np.concatenate([x, x[::-1]]), np.concatenate([y - thick, (y + thick)[::-1]])], axis=1)
-    canvas.poly(band, hair * 0.82, z=None)
-
-
-def _front_hair(canvas: Canvas, who: Person, hair: np.ndarray, age: int) -> None:
-    shape, style = who.shape, who.style
-    if style == "bald":
-        return
-    recede = (0, 0, 0.05, 0.11)[age] * (who.gender == "m")
-    up = shape["hair_up"] * (1.35 if style in ("curly", "round") else 1.0)
-    outer = outline(shape, 0.035)
-    outer = outer[outer[:, 1] < -0.02]
-    outer = outer[np.argsort(outer[:, 0])] * (1.0, 1.0) - np.stack(
-        [np.zeros(len(outer)), up * np.clip(-outer[np.argsort(outer[:, 0])][:, 1], 0, 1)], axis=1
-    )
-    u = np.linspace(1, -1, 25)
-    edge = who.hairline + recede
-    shift = shape["part"]
-    lines = {
-        "part": edge + 0.14 * np.tanh(3 * (u - 0.5 * np.sign(shift))) * np.sign(shift),
-        "fringe": np.full_like(u, edge - 0.2 + recede) + 0.015 * np.cos(9 * u + 4 * shift),
-        "bob": np.full_like(u, edge - 0.17) + 0.03 * u**2,
-        "long": edge + 0.1 - 0.28 * np.abs(u - 0.6 * shift) ** 1.5,
-        "curly": edge + 0.04 * np.cos(11 * u + 7 * shift),
-    }
-    y = -lines.get(style, np.full_like(u, edge) + 0.02 * np.cos(5 * u))
-    y = y + np.clip(np.abs(u) - 0.72, 0, 1) * 1.5
-    inner = np.stack([u * (shape["width"] * 0.99), np.minimum(y, 0.12)], axis=1)
-    canvas.poly(np.concatenate([outer, inner]), hair, z=0.04)
-    if style in ("curly", "round"):
-        rng = np.random.Generator(np.random.PCG64(int(abs(shift) * 1e9)))
-        for x, y0 in outer[::2]:
-            radius = 0.1 + 0.05 * rng.random()
-            canvas.oval((x * 1.0, y0 + 0.03), radius, radius, hair * (0.9 + 0.2 * rng.random()), z=0.02)
-    shine = np.clip(hair * 1.25 + 14, 0, 255)
-    mid = (outer[::2] * (0.8, 0.9))[3:-3]
-    if style not in ("curly", "round"):
-        canvas.soft(np.concatenate([mid, (mid * (0.92, 0.9))[::-1]]), shine, 0.5, 0.03, z=0.1)
-    if style in ("part", "long"):
-        x = -0.5 * np.sign(shift) if style == "part" else 0.6 * shift
-        canvas.line(
-            [(x * shape["width"], -edge - 0.05), (x * 0.8 * shape["width"], -0.95 - 0.6 * up)], hair * 0.7, 0.02
-        )
 
 
 def _glasses(canvas: Canvas, who: Person) -> None:

@@ -60,23 +60,33 @@ def read_bin(path: Path) -> tuple[list[Span], list[bool]]:
     Raises InputError where the file is no such pickle, where it is truncated, and where it would call anything.
     """
     with open(path, "rb") as handle:
-        value = _follow(handle, path)
+        value = _plain(_follow(handle, path))
         if isinstance(value, tuple | list) and len(value) == 2:
-            value = [[_plain(item) for item in part] if isinstance(part, list) else part for part in value]
+            value = [_items(part, handle) for part in value]
             if isinstance(value[1], list):
                 value[1] = [_boolean(item, handle) for item in value[1]]
     if not (isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, list) for part in value)):
         raise InputError(
-            "not a verification file", file=path, allowed="a pickle of (list of images, list of same or not)"
+            "not a verification set", file=path, allowed="a pickle of (list of images, list of same or not)"
         )
     images, same = value
-    for at, image in enumerate(images):
+    if len(images) != 2 * len(same):
+        raise InputError(f"{len(images):,} images for {len(same):,} answers", file=path, allowed="two for each")
+    for row, image in enumerate(images, start=1):
         if not isinstance(image, Span):
-            raise InputError(f"image {at} is no bytes", file=path, value=type(image).__name__)
-    if not all(isinstance(one, bool) or one in (0, 1) for one in same) or len(images) != 2 * len(same):
-        raise InputError("images and pairs don't fit", file=path, value=f"{len(images)} images, {len(same)} pairs",
-                         allowed="two images for each pair, and a boolean")  # fmt: skip
+            raise InputError("the image is no bytes", file=path, row=row, value=type(image).__name__)
+    for row, one in enumerate(same, start=1):
+        if not (isinstance(one, bool | int) and one in (0, 1)):
+            raise InputError("the answer is neither true nor false", file=path, row=row, value=one)
     return images, [bool(one) for one in same]
+
+
+def _items(part: Any, handle: BinaryIO) -> Any:
+    """A part of the pair as a list: of a tuple, or of an array of booleans."""
+    if isinstance(part, _Made) and part.type == "b1" and part.span:
+        handle.seek(part.span.offset)
+        return [byte != 0 for byte in handle.read(part.span.size)]
+    return [_plain(item) for item in part] if isinstance(part, list | tuple) and not isinstance(part, Span) else part
 
 
 def _plain(item: Any) -> Any:
@@ -150,8 +160,10 @@ def _do(name: str, argument: Any, at: int, stack: list[Any], memo: dict[int, Any
     elif name not in ("PROTO", "FRAME"):
         if name == "STACK_GLOBAL":
             argument = f"{stack[-2]} {stack[-1]}"
+        old = "_codecs" in str(argument)  # how Python 3 writes bytes for Python 2
         raise InputError("the pickle calls for more than lists, bytes and arrays, and was not followed any further",
-                         file=path, value=f"{name} {argument}" if argument is not None else name)  # fmt: skip
+                         file=path, value=f"{name} {argument}" if argument is not None else name,
+                         remedy="Write it again with pickle protocol 3 or later" if old else None)  # fmt: skip
 
 
 def _called(name: str, given: Any) -> _Made:

@@ -57,7 +57,10 @@ def value_axis(column: str, table: pd.DataFrame, log: bool, unit: str | None) ->
     kind = column_kind(column, table[column])
     axis: dict[str, Any] = {"title": {"text": axis_title(column, unit)}}
     if log:
-        axis |= {"type": "log", "exponentformat": "power", "dtick": 1, "tickformat": ",d" if kind == "count" else None}
+        known = table[column][(table[column] > 0).to_numpy(bool, na_value=False)]
+        narrow = len(known) and known.max() < 100 * known.min()  # a tick at each power of ten would be one or two
+        axis |= {"type": "log", "exponentformat": "power", "dtick": "D2" if narrow else 1,
+                 "tickformat": ",d" if kind == "count" else None}  # fmt: skip
     elif kind == "percent":
         axis |= {"tickformat": ".0%", "rangemode": "tozero"}
     elif kind == "count":

@@ -241,14 +241,27 @@ def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], s
         text=[[write(cell, kind) for cell in row] for row in values.tolist()],
         colorscale="Cividis", colorbar={"title": {"text": safe(title), "side": "right"}, "thickness": 12},
         xgap=1, ygap=1, hovertemplate="%{text}<extra></extra>", hoverongaps=False,
-        texttemplate="%{text}" if max(grid.shape, default=0) <= 6 else None,
     )  # fmt: skip
+    if max(grid.shape, default=0) <= 6:
+        _write_cells(picture, shown, [[write(cell, kind) for cell in row] for row in values.tolist()])
     picture.update_xaxes(places_axis([str(name) for name in grid.columns], axis_title(x, None)))
     picture.update_yaxes(
         {**places_axis([str(name) for name in grid.index], axis_title(y, None)), "autorange": "reversed"}
     )
     picture.update_layout(height=int(min(720, 200 + 26 * len(grid))))
     return notes
+
+
+def _write_cells(picture: go.Figure, shown: np.ndarray, texts: list[list[str]]) -> None:
+    """The value in each cell, in the darker or lighter ink that its colour lets one read."""
+    known = shown[np.isfinite(shown)]
+    if not known.size:
+        return
+    middle = (known.min() + known.max()) / 2
+    for (row, column), value in np.ndenumerate(shown):
+        if np.isfinite(value):
+            ink = "#111111" if value > middle else "#ffffff"  # Cividis grows lighter with the value
+            picture.add_annotation(x=column, y=row, text=texts[row][column], showarrow=False, font={"color": ink})
 
 
 def _table(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], styles: object) -> list:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from curate.stats.two_covariance import sums_of, template_terms
 
 #: Values of one block of ratios: 64 MB. Rows that one task takes, several blocks of them.
 _BLOCK, _TASK = 16_000_000, 16_384
+#: Ratios that take one process a few seconds.
+_WORTH = 400_000_000
 #: Other identities that are kept for each vector.
 TOP = 2
 
@@ -81,11 +84,18 @@ def best_other(
 
     temperature: `(M,)`. Memory: one block of 16 million ratios a worker.
     """
-    terms = template_terms(templates.count, templates.sums, templates.between)
-    results = list(executor.map(partial(_compare, terms=terms), _tasks(vectors, identity, temperature)))
+    square, linear, constant = template_terms(templates.count, templates.sums, templates.between)
+    terms = np.concatenate([linear, square, constant[None]])  # one product instead of two and two passes over the block
+    tasks = _tasks(vectors, identity, temperature)
+    results = list(_map(executor, partial(_compare, terms=terms), tasks, len(vectors) * len(templates.count)))
     who = np.concatenate([np.zeros((0, TOP), np.int64), *(result[0] for result in results)])
     ratio = np.concatenate([np.zeros((0, TOP), np.float32), *(result[1] for result in results)])
     return Others(who, ratio, np.concatenate([np.zeros(0), *(result[2] for result in results)]))
+
+
+def _map(executor: Executor, function: Callable[[Any], Any], items: Iterable[Any], ratios: int) -> Iterator[Any]:
+    """In this process where starting others would take longer than the work."""
+    return executor.map(function, items) if ratios > _WORTH else map(function, items)
 
 
 def _tasks(vectors: np.ndarray, identity: np.ndarray, temperature: np.ndarray) -> Iterator[tuple]:
@@ -94,21 +104,18 @@ def _tasks(vectors: np.ndarray, identity: np.ndarray, temperature: np.ndarray) -
         yield vectors[here], identity[here], np.asarray(temperature[here], np.float64)
 
 
-def _compare(task: tuple, terms: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def _compare(task: tuple, terms: np.ndarray) -> tuple[np.ndarray, ...]:
     from curate.search.template_kernels import best_others
 
     vectors, identity, temperature = task
-    square, linear, constant = terms
-    n = len(vectors)
+    n, d = vectors.shape
     best, value, total = np.empty((n, TOP), np.int64), np.empty((n, TOP), np.float32), np.empty(n)
-    rows = max(1, min(4096, _BLOCK // len(constant)))
+    rows = max(1, min(4096, _BLOCK // terms.shape[1]))
     for start in range(0, n, rows):
         here = slice(start, start + rows)
-        tile = vectors[here]
-        ratio = tile @ linear
-        ratio += (tile * tile) @ square
-        ratio += constant
-        total[here] = best_others(ratio, identity[here], temperature[here], best[here], value[here])
+        tile = np.ones((len(vectors[here]), 2 * d + 1), np.float32)
+        tile[:, :d], tile[:, d : 2 * d] = vectors[here], vectors[here] ** 2
+        total[here] = best_others(tile @ terms, identity[here], temperature[here], best[here], value[here])
     return best, value, total
 
 
@@ -126,7 +133,8 @@ def similar_templates(
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     step = max(1, min(4096, _BLOCK // len(rows)))
     starts = range(0, len(rows), step)
-    near = np.concatenate(list(executor.map(partial(_nearest, person=person, step=step, top=neighbours), starts)))
+    find = partial(_nearest, person=person, step=step, top=neighbours)
+    near = np.concatenate(list(_map(executor, find, starts, len(rows) ** 2)))
     one, two = np.repeat(np.arange(len(rows)), neighbours), near.ravel()
     pairs = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
     a, b = rows[pairs // len(rows)], rows[pairs % len(rows)]

@@ -16,7 +16,7 @@ class Interval(NamedTuple):
     """A rate in [0, 1] and its confidence limits.
 
     n_eff: the number of independent comparisons that would be as informative. bound: True where `high` is a one-sided
-    upper bound (few errors) and `low` is 0.
+    upper bound (few errors) and `low` is 0. degrees: of freedom of the limits, see `limits`.
     """
 
     rate: float
@@ -24,6 +24,7 @@ class Interval(NamedTuple):
     high: float
     n_eff: float
     bound: bool
+    degrees: float = float("inf")
 
 
 class Variance(NamedTuple):
@@ -193,10 +194,26 @@ def clustered_interval(
         n_eff = float(min(n_eff, max(1.0, rate * (1 - rate) / variance.value)))
     if errors < MIN_ERRORS:
         n_eff = min(n_eff, comparisons / max(1.0, effect) if effect == effect else float(max(identities, 1)))
-        return Interval(rate, 0.0, upper_bound(rate * n_eff, n_eff, confidence), n_eff, True)
+        return limits(errors, comparisons, n_eff, confidence=confidence)
     if rate == 1:
         n_eff = min(n_eff, float(max(identities, 1)))
     shared = 1 - n_eff / comparisons  # of V: what binomial sampling alone would not give
     degrees = max(10.0, variance.clusters - 1) / shared**2 if shared > 0 else float("inf")
-    low, high = wilson(rate * n_eff, n_eff, confidence, degrees)
-    return Interval(rate, low, high, n_eff, False)
+    return limits(errors, comparisons, n_eff, degrees, confidence)
+
+
+def limits(
+    errors: int, comparisons: int, n_eff: float, degrees: float = float("inf"), confidence: float = 0.95
+) -> Interval:
+    """The interval of an error rate, given how many independent comparisons would be as informative.
+
+    Wilson's (`degrees` as it has them), or with fewer than 10 errors 0 and the one-sided bound of Clopper and Pearson.
+    No comparisons: NaN, between 0 and 1. Raises InputError for impossible counts.
+    """
+    _check(errors, comparisons, confidence)
+    if comparisons == 0:
+        return Interval(float("nan"), 0.0, 1.0, 0.0, True)
+    rate = errors / comparisons
+    if errors < MIN_ERRORS:
+        return Interval(rate, 0.0, upper_bound(rate * n_eff, n_eff, confidence), n_eff, True)
+    return Interval(rate, *wilson(rate * n_eff, n_eff, confidence, degrees), n_eff, False, degrees)

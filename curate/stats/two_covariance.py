@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TILE = 65_536
+_TILE, _FEW = 65_536, 4096
 #: Between-person variances below this share of the largest are noise of the estimate.
 _FLOOR = 1e-4
 
@@ -40,8 +40,7 @@ def fit_two_covariance(
 ) -> TwoCovariance:
     """Estimate the model by weighted moments.
 
-    vectors `(N, D)` of any float type, read tile by tile; identity `(N,)` codes from 0, weight `(N,)` in [0, 1]: how
-    much each vector counts. shrinkage in
+    vectors `(N, D)`, identity `(N,)` codes from 0, weight `(N,)` in [0, 1]: how much each vector counts. shrinkage in
     [0, 1]: the share of both covariances that is replaced by a ball of the same trace (Ledoit and Wolf 2004 for the
     form). dimensions: at most so many axes are kept, those that tell persons apart best.
     Identities whose weights add up to 1.5 or less say nothing about the spread within one and are left out.
@@ -59,7 +58,7 @@ def fit_two_covariance(
     safe = np.maximum(count, 1e-12)
     means = sums / safe[:, None]
     squared = np.bincount(identity, weight**2, len(count)) / safe
-    within = _scatter(vectors, identity, weight * usable[identity], means) / (count - squared)[usable].sum()
+    within = _scatter(vectors, identity, np.sqrt(weight * usable[identity]), means) / (count - squared)[usable].sum()
     mean = sums.sum(0) / weight.sum()
     centred = means[usable] - mean
     # The spread of the means holds what is left of the spread within: its part is taken off.
@@ -72,14 +71,16 @@ def fit_two_covariance(
     return TwoCovariance(mean, basis[:, kept], np.maximum(spread[kept], 1e-6))
 
 
-def _scatter(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """The weighted sum of squares and products about the means, `(D, D)`, tile by tile."""
-    result = np.zeros((vectors.shape[1],) * 2)
-    for start in range(0, len(vectors), _TILE):
-        here = slice(start, start + _TILE)
-        residual = (np.asarray(vectors[here], np.float64) - means[identity[here]]) * np.sqrt(weight[here])[:, None]
-        result += residual.T @ residual
-    return result
+def _scatter(vectors: np.ndarray, identity: np.ndarray, root: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Sum of root^2 (v - mean)(v - mean)' over all vectors: products in the vectors' own precision, sums in double."""
+    means = means.astype(np.result_type(vectors.dtype, np.float32))
+    total = np.zeros((means.shape[1], means.shape[1]))
+    for start in range(0, len(vectors), _FEW):
+        here = slice(start, start + _FEW)
+        residual = vectors[here] - means[identity[here]]
+        residual *= root[here, None].astype(residual.dtype)
+        total += residual.T @ residual
+    return total
 
 
 def _shrunk(covariance: np.ndarray, share: float) -> np.ndarray:
@@ -93,8 +94,9 @@ def sums_of(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, ident
     from scipy.sparse import csr_array
 
     result = np.zeros((identities, vectors.shape[1]))
-    for start in range(0, len(vectors), _TILE):
-        tile = np.asarray(vectors[start : start + _TILE], np.float64)
+    step = int(np.clip(4 * identities, _FEW, _TILE))  # small tiles stay in the cache, but each costs a pass over result
+    for start in range(0, len(vectors), step):
+        tile = np.asarray(vectors[start : start + step], np.float64)
         rows = identity[start : start + len(tile)]
         of = (np.asarray(weight[start : start + len(tile)], np.float64), (rows, np.arange(len(tile))))
         result += csr_array(of, shape=(identities, len(tile))) @ tile

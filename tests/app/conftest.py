@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,40 @@ def served(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 def serve() -> type[Served]:
     """Serves any run: `serve(run, "--address", ...)`; stop it."""
     return Served
+
+
+_IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+class Visit:
+    """One browser window on the app, and what went wrong in it."""
+
+    def __init__(self, browser: Any, url: str, *, width: int = 1280, scheme: str = "light") -> None:
+        self._context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.page = self._context.new_page()
+        self.trouble: list[str] = []
+        self._url = url
+        self.page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
+        self.page.on("dialog", lambda dialog: (self.trouble.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:"))
+                     else self.trouble.append(f"request: {request.url}"))  # fmt: skip
+
+    def open(self, name: str) -> None:
+        """Open a page and wait until it is drawn."""
+        self.page.goto(f"{self._url}/{name}")
+        self.page.wait_for_selector("h1")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the server has nothing more to say."""
+        self.page.wait_for_timeout(150)
+        self.page.wait_for_selector(_IDLE)
+
+    def close(self) -> None:
+        self._context.close()
+
+
+@pytest.fixture(scope="session")
+def visiting() -> type[Visit]:
+    """Opens a browser window on an app: `visiting(browser, url)`; close it."""
+    return Visit

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -258,26 +259,50 @@ def test_a_foreign_dataset_is_left_alone(mongodb: str, run: Path) -> None:
         dataset.delete()
 
 
-def test_names_with_markup_are_labels(mongodb: str, fake_run: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("fiftyone")
+@contextmanager
+def launched(run: Path, name: str, browser: Any) -> Iterator[tuple[list[str], Any]]:
+    """FiftyOne's App on the dataset of a run: the command that serves it, and a window on it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "curate.cli", "fiftyone", str(run), "--name", name, "--port", str(port)]
+    served = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    try:
+        _wait(f"http://127.0.0.1:{port}/")
+        page.goto(f"http://127.0.0.1:{port}/datasets/{name}")
+        yield command, page
+    finally:
+        page.context.close()
+        os.killpg(served.pid, 15)
+        served.wait(10)
+
+
+def test_names_with_markup_do_nothing_in_the_app(
+    mongodb: str, fake_run: ModuleType, browser: Any, tmp_path: Path
+) -> None:
+    fo = pytest.importorskip("fiftyone")
     folder = fake_run.build_run(tmp_path, people=4, evil=True)
-    dataset = bridge("push").push(folder, "curate-test-evil")
+    name = "curate-test-evil"
+    if fo.dataset_exists(name):
+        fo.delete_dataset(name)
+    dataset = bridge("push").push(folder, name)
     try:
         assert fake_run.EVIL in dataset.distinct("identity.label")
+        assert any(fake_run.EVIL in view for view in dataset.list_saved_views()), "the name of a cell"
+        with launched(folder, name, browser) as (_, page):
+            page.get_by_text(f"{len(dataset)} samples").wait_for()
+            page.get_by_text("Dismiss").click()
+            page.locator("[data-cy=saved-views-selection-container]").click()
+            page.get_by_text(fake_run.EVIL[:12]).first.wait_for()
+            assert page.evaluate("window.hacked === undefined")
+            assert page.locator("img[src=x]").count() == 0
     finally:
         dataset.delete()
 
 
 def test_a_tag_given_in_the_app_reaches_the_run(pushed: Any, reviewed: Path, browser: Any) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "curate.cli", "fiftyone", str(reviewed), "--name", NAME, "--port", str(port)]
-    served = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    try:
-        _wait(f"http://127.0.0.1:{port}/")
-        page.goto(f"http://127.0.0.1:{port}/datasets/{NAME}")
+    with launched(reviewed, NAME, browser) as (command, page):
         page.get_by_text("Dismiss").click()
         page.locator("[data-cy=saved-views-selection-container]").click()
         page.locator("[data-cy=saved-views-near-duplicates-selection-option]").click()
@@ -299,14 +324,10 @@ def test_a_tag_given_in_the_app_reaches_the_run(pushed: Any, reviewed: Path, bro
         subprocess.run([*command[:5], "--name", NAME, "--pull"], check=True, stdout=subprocess.DEVNULL)
         rows = RunFolder(reviewed).review()
         assert rows[["image_id", "action"]].to_numpy().tolist() == [[tagged[0], "drop"]]
-    finally:
-        page.context.close()
-        os.killpg(served.pid, 15)
-        served.wait(10)
 
 
 def _wait(url: str) -> None:
-    for _ in range(200):
+    for _ in range(500):
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return

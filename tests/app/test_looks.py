@@ -22,6 +22,7 @@ from curate.core.shapes import Figure
 from curate.core.vectors import Vectors, load_vectors, unit
 from curate.recipe.looking import pointer, prepare
 from curate.recipe.store import RunFolder
+from curate.stats.intervals import limits
 
 images_of = bundled_module("app", "images")
 vectors_of = bundled_module("app", "vectors")
@@ -34,29 +35,47 @@ histories = bundled_module("app", "histories")
 # ---- error rates at a threshold -----------------------------------------------------------------------------------
 
 
+def binned(genuine: list[int], impostor: list[int], edges: np.ndarray, group: str, n_eff: float) -> pd.DataFrame:
+    """`audit/histogram` of some scores, counted one by one."""
+    rows = []
+    for low, high in zip([-np.inf, *edges], [*edges, np.inf], strict=True):
+        counts = [sum(low <= score < high for score in scores) for scores in (impostor, genuine)]
+        rows.append((group, group, low, *counts, True, n_eff, 30.0, n_eff, np.inf))
+    return pd.DataFrame(rows, columns=["group_a", "group_b", "threshold", "impostors", "genuines", "exact", "fmr_n_eff",
+                                       "fmr_degrees", "fnmr_n_eff", "fnmr_degrees"])  # fmt: skip
+
+
+_scores = st.lists(st.integers(-3, 23), min_size=1, max_size=40)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=40), st.lists(st.integers(0, 20), min_size=1, max_size=40),
-       st.floats(-1, 21))  # fmt: skip
-def test_rates_at_a_threshold_bracket_those_counted_from_the_scores(genuine, impostor, threshold) -> None:
-    points = np.arange(0.0, 21.0, 4)  # a thinned curve
-    curve = pd.DataFrame({
-        "group": "all", "threshold": points, "fmr": [np.mean(np.array(impostor) >= t) for t in points],
-        "fnmr": [np.mean(np.array(genuine) < t) for t in points],
-    })  # fmt: skip
-    found = rates.at_threshold(curve, threshold).iloc[0]
-    fmr, fnmr = np.mean(np.array(impostor) >= threshold), np.mean(np.array(genuine) < threshold)
-    if points[0] <= threshold <= points[-1]:
-        assert found["fmr_least"] <= fmr <= found["fmr"]
-        assert found["fnmr_least"] <= fnmr <= found["fnmr"]
-    if threshold in points:
-        assert found["fmr_least"] == fmr == found["fmr"]
-        assert found["fnmr_least"] == fnmr == found["fnmr"]
+@given(_scores, _scores, _scores, st.integers(0, 20), st.floats(-0.4, 0.4))
+def test_rates_at_a_threshold_are_those_counted_from_the_scores(genuine, impostor, others, edge, off) -> None:
+    edges = np.arange(0.0, 21.0)
+    bins = pd.concat([binned(genuine + others, impostor, edges, "all", 9.0), binned(genuine, impostor, edges, "f", 5.0),
+                      binned(others, [], edges, "m", np.nan)])  # fmt: skip
+    found = rates.rates_at(bins, edge + off).set_index("group_a")  # the nearest edge
+    for group, mine, n_eff in (("all", genuine + others, 9.0), ("f", genuine, 5.0), ("m", others, np.nan)):
+        row = found.loc[group]
+        missed, matched = sum(score < edge for score in mine), sum(score >= edge for score in impostor)
+        assert (row["false_non_matches"], row["genuines"]) == (missed, len(mine))
+        assert row["fnmr"] == missed / len(mine)
+        if group == "m":
+            assert np.isnan(row["fmr"])
+            assert np.isnan(row["fnmr_high"])
+            continue
+        assert (row["false_matches"], row["impostors"]) == (matched, len(impostor))
+        wanted = limits(matched, len(impostor), n_eff, 30.0), limits(missed, len(mine), n_eff)
+        assert (row["fmr"], row["fmr_low"], row["fmr_high"]) == wanted[0][:3]
+        assert (row["fnmr"], row["fnmr_low"], row["fnmr_high"]) == wanted[1][:3]
 
 
-def test_the_threshold_of_a_target_is_the_lowest_that_keeps_it() -> None:
-    curve = pd.DataFrame({"group": "all", "threshold": [0.1, 0.2, 0.3], "fmr": [0.5, 0.01, 0.001], "fnmr": [0, 0.1, 1]})
-    assert rates.threshold_for(curve, "all", 0.01) == 0.2
-    assert rates.threshold_for(curve, "all", 1e-9) is None
+@settings(max_examples=40, deadline=None)
+@given(_scores, st.floats(0, 1))
+def test_the_edge_of_a_target_is_the_lowest_that_keeps_it(impostor, target) -> None:
+    edges = np.arange(0.0, 21.0)
+    kept = [edge for edge in edges if sum(score >= edge for score in impostor) <= target * len(impostor)]
+    assert rates.edge_for(binned([1], impostor, edges, "all", 5.0), target) == (kept[0] if kept else edges[-1])
 
 
 # ---- what if ------------------------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def test_words_are_rows_with_reviewer_and_time(mine: Path) -> None:
     images, folder = images_of.open_run(mine).images, RunFolder(mine)
     first, second = (images.row(name) for name in dropped_by(mine)[:2])
     say = {"step": STEP, "reason": "near_duplicate", "reviewer": "Ann"}
-    reviews.say(folder, images, [first], action="keep", **say)
-    reviews.say(folder, images, [second], action="move", identity=" Somebody New ", related=first, **say)
+    reviews.say(folder, images, [reviews.Answer((first,))], action="keep", **say)
+    reviews.say(folder, images, [reviews.Answer((second,), first, " Somebody New ")], action="move", **say)
     rows = pd.read_parquet(mine / "review" / "decisions.parquet")
     assert rows["action"].tolist() == ["keep", "move"]
     assert rows["image_id"].tolist() == [images.id_of(first), images.id_of(second)]
@@ -63,17 +63,17 @@ def test_the_next_run_obeys_and_an_undo_gives_the_same_bytes_back(mine: Path) ->
     before = file.read_bytes()
     row = images.row(dropped_by(mine)[0])
     say = {"step": STEP, "reason": "near_duplicate", "reviewer": "Ann"}
-    kept = reviews.say(folder, images, [row], action="keep", **say)
-    dropped = reviews.say(folder, images, [row], action="drop", **say)
+    kept = reviews.say(folder, images, [reviews.Answer((row,))], action="keep", **say)
+    dropped = reviews.say(folder, images, [reviews.Answer((row,))], action="drop", **say)
     made = resume(mine)
     mine_now = made[made["image_id"] == images.id_of(row)]
     assert ("drop", "human") in set(zip(mine_now["action"], mine_now["source"], strict=True))
-    reviews.take_back(folder, images, dropped, "Ann")
+    reviews.take_back(folder, dropped, "Ann")
     made = resume(mine)
     mine_now = made[made["image_id"] == images.id_of(row)]
     assert ("keep", "human") in set(zip(mine_now["action"], mine_now["source"], strict=True))
     assert file.read_bytes() != before
-    reviews.take_back(folder, images, kept, "Ann")
+    reviews.take_back(folder, kept, "Ann")
     resume(mine)
     assert file.read_bytes() == before, "as if nobody had spoken"
     rows = folder.review()
@@ -91,14 +91,14 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(mine: Path, words
     images, folder = images_of.open_run(mine).images, RunFolder(mine)
     given = {"step": STEP, "reason": "x", "reviewer": "Ann", **words}
     with pytest.raises(InputError, match=match):
-        reviews.say(folder, images, [0], **given)
+        reviews.say(folder, images, [reviews.Answer((0,), identity=given.pop("identity", None))], **given)
     assert not (mine / "review" / "decisions.parquet").exists()
 
 
 def _speak(run: str, rows: list[int], reviewer: str) -> None:
     images, folder = images_of.open_run(run).images, RunFolder(run)
     for row in rows:
-        reviews.say(folder, images, [row], action="keep", step=STEP, reason="x", reviewer=reviewer)
+        reviews.say(folder, images, [reviews.Answer((row,))], action="keep", step=STEP, reason="x", reviewer=reviewer)
 
 
 def test_two_windows_lose_nothing(mine: Path) -> None:
@@ -120,7 +120,7 @@ def test_two_windows_lose_nothing(mine: Path) -> None:
 def test_a_crash_leaves_the_old_words(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, folder = images_of.open_run(mine).images, RunFolder(mine)
     say = {"step": STEP, "reason": "x", "reviewer": "Ann"}
-    reviews.say(folder, images, [0], action="keep", **say)
+    reviews.say(folder, images, [reviews.Answer((0,))], action="keep", **say)
     old = (mine / "review" / "decisions.parquet").read_bytes()
 
     def crash(*_: object) -> None:
@@ -128,8 +128,35 @@ def test_a_crash_leaves_the_old_words(mine: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("curate.core.files.os.replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        reviews.say(folder, images, [1], action="keep", **say)
+        reviews.say(folder, images, [reviews.Answer((1,))], action="keep", **say)
     monkeypatch.undo()
     assert (mine / "review" / "decisions.parquet").read_bytes() == old
-    reviews.say(folder, images, [2], action="keep", **say)
+    reviews.say(folder, images, [reviews.Answer((2,))], action="keep", **say)
     assert len(folder.review()) == 2, "the lock died with the crash"
+
+
+def test_one_answer_for_many_is_undone_as_a_whole_but_for_what_others_said_since(mine: Path) -> None:
+    images, folder = images_of.open_run(mine).images, RunFolder(mine)
+    say = {"step": STEP, "reason": "x"}
+    earlier = [reviews.Answer((1,), identity="Before")]
+    reviews.say(folder, images, earlier, action="move", reviewer="Ann", **say)
+    old = folder.standing()
+    answers = [reviews.Answer((row, row + 1), related=row + 30, identity=f"to {row}") for row in range(20)]
+    spoken = reviews.say(folder, images, answers, action="move", reviewer="Ann", **say)
+    rows = folder.review().iloc[1:]
+    assert rows["image_id"].tolist() == [images.id_of(row) for row in range(21)], "each image once"
+    assert rows["new_value"].tolist() == ["to 0", *(f"to {row}" for row in range(20))], "the first answer counts"
+    assert rows["time"].nunique() == 1
+    reviews.say(folder, images, [reviews.Answer((5,))], action="keep", reviewer="Ben", **say)
+    reviews.say(folder, images, [reviews.Answer((6,), identity="to 5")], action="move", reviewer="Ben", **say)
+    assert reviews.take_back(folder, spoken, "Ann") == 2, "those that Ben has spoken on since"
+    now = folder.standing()
+    assert dict(zip(now["image_id"], now["reviewer"], strict=True)) == {
+        images.id_of(1): "Ann", images.id_of(5): "Ben", images.id_of(6): "Ben"
+    }  # fmt: skip
+    assert now.loc[now["image_id"] == images.id_of(1), "new_value"].tolist() == old["new_value"].tolist()
+    assert len(folder.review()) == 1 + 21 + 2 + 19, "nothing is deleted"
+    before = len(folder.review())
+    with pytest.raises(InputError, match="no such step"):
+        reviews.say(folder, images, answers, action="move", reviewer="Ann", step="nothing", reason="x")
+    assert len(folder.review()) == before, "all or none"

@@ -18,48 +18,19 @@ PAGES = {
     "": "demo", "review": "Review", "identity": "Identity", "clusters": "Clusters", "overlap": "Overlap",
     "balance": "Balance", "audit": "Audit",
 }  # fmt: skip
-_IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
-
-
-class Visit:
-    """One browser window on the app, and what went wrong in it."""
-
-    def __init__(self, browser: Any, url: str, *, width: int = 1280, scheme: str = "light") -> None:
-        self._context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.page = self._context.new_page()
-        self.trouble: list[str] = []
-        self._url = url
-        self.page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.trouble.append("dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:"))
-                     else self.trouble.append(f"request: {request.url}"))  # fmt: skip
-
-    def open(self, name: str) -> None:
-        """Open a page and wait until it is drawn."""
-        self.page.goto(f"{self._url}/{name}")
-        self.page.wait_for_selector("h1")
-        self.settle()
-
-    def settle(self) -> None:
-        """Wait until the server has nothing more to say."""
-        self.page.wait_for_timeout(150)
-        self.page.wait_for_selector(_IDLE)
-
-    def close(self) -> None:
-        self._context.close()
 
 
 @pytest.fixture
-def visit(browser: Any, served: Any) -> Iterator[Visit]:
+def visit(browser: Any, served: Any, visiting: Any) -> Iterator[Any]:
     """A window on the served run."""
-    made = Visit(browser, served[0].url)
+    made = visiting(browser, served[0].url)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_every_page_opens_quietly_and_fits(browser: Any, served: Any, width: int, scheme: str) -> None:
-    visit = Visit(browser, served[0].url, width=width, scheme=scheme)
+def test_every_page_opens_quietly_and_fits(browser: Any, served: Any, visiting: Any, width: int, scheme: str) -> None:
+    visit = visiting(browser, served[0].url, width=width, scheme=scheme)
     for name, title in PAGES.items():
         visit.open(name)
         page = visit.page
@@ -89,7 +60,7 @@ def choose(page: Any, label: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
-def test_ten_answers_by_key_and_mouse_reach_the_run(visit: Visit, served: Any) -> None:
+def test_ten_answers_by_key_and_mouse_reach_the_run(visit: Any, served: Any) -> None:
     folder = served[1]
     page = visit.page
     images_before = len(pd.read_parquet(folder / "manifest.parquet").query("parent_id.isna()"))
@@ -133,7 +104,70 @@ def test_ten_answers_by_key_and_mouse_reach_the_run(visit: Visit, served: Any) -
     assert visit.trouble == []
 
 
-def test_a_lasso_shows_the_images_under_it(visit: Visit) -> None:
+def test_one_answer_for_many_by_key_and_mouse_and_its_undo(visit: Any, served: Any) -> None:
+    file = served[1] / "review" / "decisions.parquet"
+    page = visit.page
+    visit.open("review")
+    choose(page, "Queue", "exact duplicates: exact bytes")
+    visit.settle()
+    total = int(re.search(r"of (\d+)", page.locator("[data-testid=stProgress] p").inner_text())[1])
+    assert total >= 4
+    page.get_by_role("radio", name="many at once").click()
+    page.get_by_role("button", name=f"Keep {min(total, 24)}").wait_for()
+    page.get_by_role("button", name="2", exact=True).click()
+    page.get_by_role("button", name=f"Keep {min(total, 24) - 1}").wait_for()
+    visit.settle()
+    old = len(pd.read_parquet(file)) if file.exists() else 0
+    page.locator("h1").first.click()
+    page.keyboard.press("k")
+    wait_for_reviewed(page, min(total, 24) - 1)
+    rows = pd.read_parquet(file).iloc[old:]
+    assert len(rows) == min(total, 24) - 1
+    assert set(rows["action"]) == {"keep"}
+    assert set(rows["step"]) == {"exact_duplicates"}
+    assert rows["time"].nunique() == 1
+    visit.settle()
+    page.get_by_role("button", name=f"Undo {len(rows)}").click()
+    wait_for_reviewed(page, 0)
+    undone = pd.read_parquet(file).iloc[old + len(rows) :]
+    assert set(undone["image_id"]) == set(rows["image_id"])
+    assert set(undone["reason"]) == {"withdrawn"}
+    visit.settle()
+    page.locator(".st-key-answers").get_by_role("button", name="Drop").click()
+    wait_for_reviewed(page, min(total, 24))
+    visit.settle()
+    page.locator("h1").first.click()
+    page.keyboard.press("u")
+    wait_for_reviewed(page, 0)
+    assert visit.trouble == []
+
+
+def test_a_group_of_copies_is_answered_at_once(browser: Any, fake_run: ModuleType, serve: Any, visiting: Any,
+                                               tmp_path: Path) -> None:  # fmt: skip
+    folder = fake_run.build_run(tmp_path, people=12)
+    table = pd.read_parquet(folder / "steps/04-mislabelled/decisions.parquet")
+    assert table["related_id"].nunique() == 1
+    assert len(table) > 1
+    app = serve(folder)
+    try:
+        visit = visiting(browser, app.url)
+        visit.open("review")
+        choose(visit.page, "Queue", "mislabelled: nearer to another identity")
+        visit.page.get_by_role("button", name=f"Drop all {len(table)} of this group").wait_for()
+        visit.settle()
+        visit.page.locator("h1").first.click()
+        visit.page.keyboard.press("Shift+D")
+        wait_for_reviewed(visit.page, len(table))
+        rows = pd.read_parquet(folder / "review" / "decisions.parquet")
+        assert sorted(rows["image_id"]) == sorted(table["image_id"])
+        assert set(rows["action"]) == {"drop"}
+        assert visit.trouble == []
+        visit.close()
+    finally:
+        app.stop()
+
+
+def test_a_lasso_shows_the_images_under_it(visit: Any) -> None:
     visit.open("clusters")
     page = visit.page
     for _ in range(60):  # the vectors are prepared while the first pages are looked at
@@ -155,10 +189,12 @@ def test_a_lasso_shows_the_images_under_it(visit: Visit) -> None:
     assert visit.trouble == []
 
 
-def test_names_with_markup_do_nothing(browser: Any, fake_run: ModuleType, serve: Any, tmp_path: Path) -> None:
+def test_names_with_markup_do_nothing(
+    browser: Any, fake_run: ModuleType, serve: Any, visiting: Any, tmp_path: Path
+) -> None:
     app = serve(fake_run.build_run(tmp_path, people=6, evil=True))
     try:
-        visit = Visit(browser, app.url)
+        visit = visiting(browser, app.url)
         for name in PAGES:
             visit.open(name)
             assert visit.page.locator("[data-testid=stException]").count() == 0
@@ -170,11 +206,11 @@ def test_names_with_markup_do_nothing(browser: Any, fake_run: ModuleType, serve:
         app.stop()
 
 
-def test_another_address_needs_the_token(browser: Any, run: Path, serve: Any) -> None:
+def test_another_address_needs_the_token(browser: Any, run: Path, serve: Any, visiting: Any) -> None:
     app = serve(run, "--address", "0.0.0.0")
     try:
         token = re.search(r"\?token=(\S+)", app.said)[1]
-        visit = Visit(browser, app.url)
+        visit = visiting(browser, app.url)
         visit.page.goto(f"{app.url}/review")
         visit.page.wait_for_selector("[data-testid=stAlertContentError]")
         assert visit.page.locator("h1").count() == 0

@@ -19,7 +19,7 @@ from curate.core.files import write_table
 from curate.core.manifest import Manifest
 from curate.core.shapes import SerialExecutor
 from curate.core.vectors import unit
-from curate.stats.intervals import MIN_ERRORS, clustered_interval, design_effect, dyadic_variance
+from curate.stats.intervals import MIN_ERRORS, clustered_interval, design_effect, dyadic_variance, limits
 from curate.stats.rates import det_curve, eer, threshold_at
 
 
@@ -57,14 +57,14 @@ def small(request, monkeypatch):
         monkeypatch.setattr(genuine, "FEW", 0)
 
 
-def brute_force(room, manifest: Manifest, vectors: np.ndarray, targets) -> pd.DataFrame:
-    """The same table from all scores and a loop over cells and targets."""
+def brute_force(room, manifest: Manifest, vectors: np.ndarray, targets, thresholds=()) -> pd.DataFrame:
+    """The same table from all scores and a loop over cells and targets, then thresholds."""
     i, j, score = room.all_scores(vectors)
     identity = manifest.codes("identity").astype(int)
     label = manifest.frame["kind"].astype("object").to_numpy()
     same = identity[i] == identity[j]
     impostors = np.sort(score[~same])[::-1]
-    cuts = [threshold_at(impostors, target) for target in targets]
+    cuts = [(target, threshold_at(impostors, target)) for target in targets] + [(np.nan, cut) for cut in thresholds]
     rows = []
     for a, b in [("all", "all"), ("f", "f"), ("m", "m"), ("f", "m")]:
         here = np.array([
@@ -72,7 +72,7 @@ def brute_force(room, manifest: Manifest, vectors: np.ndarray, targets) -> pd.Da
         ])  # fmt: skip
         if not here.any():
             continue
-        for target, threshold in zip(targets, cuts, strict=True):
+        for target, threshold in cuts:
             sides = []
             for mask, wrong in ((here & ~same, score >= threshold), (here & same, score < threshold)):
                 who = identity[i[mask]], identity[j[mask]]
@@ -107,16 +107,44 @@ def test_rates_equal_brute_force(room, small, seed, image_level, monkeypatch):
     asked = []
     monkeypatch.setattr(
         face_pairs.FacePairs, "genuine",
-        lambda self, told, others: asked.append(told) or genuine.genuine_of(self.faces, told, others, self._executor),
+        lambda self, told, others, lenders: asked.append(lenders) or genuine.genuine_of(
+            self.faces, told, others, lenders, self._executor),
     )  # fmt: skip
     made = room.run(manifest, vectors)
     room.told = np.unique(asked[0])
-    expected = brute_force(room, manifest, vectors, (0.3, 0.05, 0.01))
+    expected = brute_force(room, manifest, vectors, made.tables["audit/rates"]["far_target"].unique())
     exact = ["threshold", "impostors", "false_matches", "genuines", "false_non_matches", "fmr", "fnmr"]
     rates = made.tables["audit/rates"]
     pd.testing.assert_frame_equal(rates[exact], expected[exact], check_exact=True)
     pd.testing.assert_frame_equal(rates, expected, check_exact=False, rtol=1e-9)
     assert (rates.query("group_a == 'all'")["fmr"] <= [0.3, 0.05, 0.01]).all()
+    bins = made.tables["audit/histogram"]
+    edges = np.unique(bins["threshold"])[1::15]
+    assert len(edges) > 8
+    at = brute_force(room, manifest, vectors, (), edges).set_index(["group_a", "group_b", "threshold"])
+    limited = 0
+    for (*names, threshold), row in at.iterrows():
+        mine = bins[(bins["group_a"] == names[0]) & (bins["group_b"] == names[1])]
+        above, bin = mine[mine["threshold"] >= threshold], mine[mine["threshold"] == threshold].iloc[0]
+        assert mine["impostors"].sum() == row.impostors
+        assert mine["genuines"].sum() == row.genuines
+        missed = int(row.genuines - above["genuines"].sum())
+        assert missed == row.false_non_matches
+        told = limits(missed, int(row.genuines), bin.fnmr_n_eff, bin.fnmr_degrees) if row.genuines else None
+        if told is not None:
+            assert (told.low, told.high) == pytest.approx((row.fnmr_low, row.fnmr_high), rel=1e-9)
+        matched = int(above["impostors"].sum())
+        if bin.exact:
+            assert matched == row.false_matches
+            told = limits(matched, int(row.impostors), bin.fmr_n_eff, bin.fmr_degrees)
+            assert (told.low, told.high) == pytest.approx((row.fmr_low, row.fmr_high), rel=1e-9)
+            limited += 1
+        else:
+            assert np.isnan(bin.fmr_n_eff)
+            near = brute_force(room, manifest, vectors, (), (threshold + 0.03, threshold - 0.03))
+            near = near[(near["group_a"] == names[0]) & (near["group_b"] == names[1])]["false_matches"]
+            assert near.iloc[0] <= matched <= near.iloc[1]
+    assert limited > 3
 
 
 def test_workers_and_order_of_tiles_change_nothing(room, small):

@@ -17,7 +17,7 @@ from curate.audit.scored_pairs import AuditScoresParams, audit_scores
 from curate.audit.source import Target
 from curate.core.errors import InputError
 from curate.core.shapes import Features, step_rng
-from curate.stats.intervals import clustered_interval, design_effect, dyadic_variance, wilson
+from curate.stats.intervals import clustered_interval, design_effect, dyadic_variance, limits, wilson
 from curate.stats.rates import det_curve, eer, fmr, fnmr, threshold_at
 
 
@@ -229,3 +229,34 @@ def test_rfw_scores(real_data):
     curve = det_curve(score[genuine].to_numpy(), score[~genuine].to_numpy())
     assert len(source.tail.score) == 12_000
     assert curve.fmr[-1] == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_bins_hold_every_score_and_give_the_rates_of_a_cut_at_their_edges(written, named):
+    frame = table(11)
+    frame["score"] *= 37  # no cosine
+    ids = {"id_a": "a", "id_b": "b"} if named else {}
+    path = written(frame, "s.parquet")
+    bins = audit(path, group="ga", group_b="gb", **ids).tables["audit/histogram"]
+    edges = np.unique(bins["threshold"])[1:]
+    step = np.diff(edges)
+    assert step == pytest.approx(np.full(len(step), step[0]))
+    impostors = frame["score"][frame["label"] == 0]
+    assert edges[0] <= impostors.min()
+    assert edges[-2] <= impostors.max() < edges[-1]
+    assert bins.loc[bins["threshold"] > -np.inf, "exact"].all()
+    some = tuple(edges[20:-1:40].tolist())
+    for row in audit(path, group="ga", group_b="gb", far=(), threshold=some, **ids).tables["audit/rates"].itertuples():
+        mine = bins[(bins["group_a"] == row.group_a) & (bins["group_b"] == row.group_b)]
+        above, bin = mine[mine["threshold"] >= row.threshold], mine[mine["threshold"] == row.threshold].iloc[0]
+        for kind, all_of, wrong, low, high, n_eff, degrees in (
+            ("impostors", row.impostors, row.false_matches, row.fmr_low, row.fmr_high, bin.fmr_n_eff, bin.fmr_degrees),
+            ("genuines", row.genuines, row.genuines - row.false_non_matches, row.fnmr_low, row.fnmr_high,
+             bin.fnmr_n_eff, bin.fnmr_degrees),
+        ):  # fmt: skip
+            assert (mine[kind].sum(), above[kind].sum()) == (all_of, wrong)
+            if all_of:
+                errors = wrong if kind == "impostors" else all_of - wrong
+                told = limits(int(errors), int(all_of), n_eff, degrees)
+                if errors >= 10:  # else the design effect is borrowed from other thresholds than here
+                    assert (told.low, told.high) == pytest.approx((low, high), rel=1e-9)

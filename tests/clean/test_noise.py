@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from curate.clean.noise.belief import judge, learn
+from curate.clean.noise.curves import ALONE
 from curate.clean.noise.find import find_faults
 from curate.clean.noise.label_noise import LabelNoiseParams, label_noise
 from curate.clean.noise.plant import plant
@@ -249,6 +250,36 @@ def test_what_is_planted_is_wrong_and_strangers_lose_their_name():
     assert not np.isin(new, gone).any()
 
 
+def test_as_many_names_are_planted_as_were_found_wrong_into_the_names_that_are_believed():
+    x, shown = faces(seed=14)
+    names = renamed(shown, 0.3, 3)[0]
+    known, belief, projected = learn(x, names, np.ones(len(x)), EXECUTOR)
+    made = plant(projected, names, belief, known, np.random.default_rng(1))
+    assert made.wrong.mean() == pytest.approx(0.3, abs=0.03)
+    # The identities are those of the persons, not of the names: wrong names were mended first.
+    right = shown[made.rows[~made.wrong]]
+    assert len(np.unique(np.column_stack([right, made.identity[~made.wrong]]), axis=0)) <= len(np.unique(right)) + 3
+
+
+def test_confidence_in_images_alone_under_their_name_is_measured():
+    """With a third of the names wrong, some names have lost their person: a score alone is far too sure of itself."""
+    chance, plain, truth = [], [], []
+    for seed in range(4):
+        x, shown = faces(identities=150, images=4, d=16, seed=seed)
+        names, wrong = renamed(shown, 0.35, seed)
+        _, codes = np.unique(names, return_inverse=True)
+        found = find_faults(x, codes, EXECUTOR, np.random.default_rng(0))
+        curve, share = found.curves.mislabelled, found.shares["mislabelled"]
+        alone = found.belief.support < ALONE
+        truth.append(wrong[alone])
+        chance.append(curve.probability(found.curves.mislabelled_score(found.belief)[alone], share=share)[0])
+        plain.append(curve.probability(found.belief.wrongness[alone], share=share)[0])
+    chance, plain, truth = map(np.concatenate, (chance, plain, truth))
+    assert len(truth) > 50
+    assert chance.mean() == pytest.approx(truth.mean(), abs=0.1)
+    assert ((chance - truth) ** 2).mean() < min(((plain - truth) ** 2).mean(), 0.8 * truth.var())
+
+
 def test_the_screen_only_spares_work(planted):
     x, _, names, _ = planted
     _, codes = np.unique(names, return_inverse=True)
@@ -292,6 +323,11 @@ def test_real_mislabelled_images_are_found(real_data, alike, rate, least):
     truth = names != shown
     truth[1953] = True  # wrong in the original: see docs/noise.md
     assert f1(np.isin(np.arange(len(x)), flagged), truth) >= least
+    # Confidence says more than the share of true findings does, though hardly one is false.
+    seen = found[(found["kind"] == "mislabelled") & (found["row"] != 1953)]
+    chance, true = seen["confidence"].to_numpy(), truth[seen["row"]]
+    assert abs(chance.mean() - true.mean()) < 0.02
+    assert ((chance - true) ** 2).mean() < 0.85 * true.var()
 
 
 def test_the_unaltered_set_has_its_known_wrong_name(real_data):

@@ -34,10 +34,25 @@ def run(manifest: Manifest, vectors: np.ndarray, executor=None, **params):
     return ranking(manifest, features, RankingParams(**params), step_rng(3, "ranking"))
 
 
+def slow_axes(names: list[str], vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1 on axes on which the images of one person differ equally in all directions."""
+    vectors, size = vectors.astype(float), vectors.shape[1]
+    within, freedom = np.zeros((size, size)), 0
+    for name in sorted(set(names)):
+        mine = vectors[[other == name for other in names]]
+        freedom += len(mine) - 1
+        for one in mine - mine.mean(axis=0):
+            within += np.outer(one, one)
+    within = 0.8 * within / freedom + 0.2 * np.trace(within) / freedom / size * np.eye(size)
+    seen = (vectors - vectors.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(within)).T
+    return seen / np.linalg.norm(seen, axis=1, keepdims=True)
+
+
 def slow_scores(manifest: Manifest, vectors: np.ndarray, folds: int, negatives: int) -> dict[str, float]:
     """One image after the other: the classifier of its fold, fitted without it."""
     from sklearn.linear_model import LogisticRegression
 
+    vectors = slow_axes(manifest.frame["identity"].tolist(), vectors)
     chance = step_rng(3, "ranking").random(len(manifest))
     names = manifest.frame["identity"].tolist()
     pool = sorted(sorted(range(len(names)), key=lambda row: chance[row])[:negatives])
@@ -60,7 +75,7 @@ def test_scores_are_those_of_the_slow_twin():
     expected = slow_scores(manifest, vectors, 3, 20)
     assert len(evidence) == 28
     for row in evidence.itertuples():
-        assert row.score == pytest.approx(expected[row.image_id], abs=1e-4)
+        assert row.score == pytest.approx(expected[row.image_id], abs=0.01), "the solver may stop elsewhere"
     for _, group in evidence.groupby("identity", observed=True):
         assert group["rank"].tolist() == list(range(1, len(group) + 1))
         assert group["score"].is_monotonic_decreasing
@@ -109,24 +124,43 @@ def test_it_keeps_the_rules_of_the_house():
     check_step(ranking, params=RankingParams(keep=3, negatives=40, folds=2))
 
 
+def test_images_that_are_all_alike_are_no_trouble():
+    manifest, vectors = made([4, 4, 4])
+    vectors[:] = vectors[np.repeat([0, 4, 8], 4)]
+    assert np.isfinite(run(manifest, vectors).evidence["score"]).all()
+    vectors[:] = vectors[0]
+    assert np.isfinite(run(manifest, vectors).evidence["score"]).all()
+
+
+COPIES = ("exact_copy_other_identity", "near_copy_other_identity")
+
+
+def bottom_share(evidence: pd.DataFrame, fault: pd.Series, sought: tuple[str, ...], planted: tuple[str, ...]) -> float:
+    """The share of the sought images that lie in the bottom max(number planted, 10%) of their identity."""
+    found = number = 0
+    for _, group in evidence.groupby("identity", observed=True):
+        kinds = group["image_id"].map(fault).astype(object)
+        bottom = kinds.tail(max(int(kinds.isin(planted).sum()), -(-len(group) // 10)))
+        found += int(bottom.isin(sought).sum())
+        number += int(kinds.isin(sought).sum())
+    assert number >= 40
+    return found / number
+
+
 def test_planted_images_of_others_rank_at_the_bottom(tmp_path: Path):
-    """Of each identity the bottom max(number planted there, 10%): planted are all images of somebody else."""
-    recipe = make_recipe({"name": "r", "source": {"kind": "synthetic"}, "steps": []})
+    """Planted are all images of somebody else; if only mislabelled ones count, copies may not take their places.
+
+    Seed 7 is none that the method was chosen on.
+    """
+    recipe = make_recipe({"name": "r", "source": {"kind": "synthetic", "seed": 7}, "steps": []})
     with LocalExecutor(1) as executor:
         manifest = SOURCES["synthetic"].read(recipe.source, None, executor, tmp_path).manifest
         store = FeatureStore(manifest, tmp_path, executor, recipe.embedder)
         vectors, truth = store.get("embedding", manifest), store.get("truth", manifest)
         evidence = run(manifest, vectors).evidence
-    others = {"mislabelled", "exact_copy_other_identity", "near_copy_other_identity"}
-    fault = truth[truth["fault"].isin(others)].set_index("image_id")["fault"]
-    found, planted = {"mislabelled": 0, "all": 0}, {"mislabelled": 0, "all": 0}
-    for _, group in evidence.groupby("identity", observed=True):
-        kinds = group["image_id"].map(fault).astype(object)
-        bottom = kinds.tail(max(int(kinds.notna().sum()), -(-len(group) // 10)))
-        for name, mask in (("mislabelled", kinds == "mislabelled"), ("all", kinds.notna())):
-            planted[name] += int(mask.sum())
-            found[name] += int(mask.loc[bottom.index].sum())
-    print(found, planted)
-    assert planted["mislabelled"] >= 40
-    assert found["mislabelled"] >= 0.9 * planted["mislabelled"]
-    assert found["all"] >= 0.9 * planted["all"]
+    fault = truth.set_index("image_id")["fault"].astype(object)
+    wrong = ("mislabelled", *COPIES)
+    assert bottom_share(evidence, fault, ("mislabelled",), wrong) >= 0.9
+    assert bottom_share(evidence, fault, wrong, wrong) >= 0.9
+    without = evidence[~evidence["image_id"].map(fault).isin(COPIES)]
+    assert bottom_share(without, fault, ("mislabelled",), ("mislabelled",)) >= 0.9

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.collect.download import DownloadParams, _is_public, download
+from curate.collect.download import download
+from curate.collect.fetch import DownloadParams, _is_public
 from curate.collect.urls import read_urls
 from curate.core.errors import InputError
 

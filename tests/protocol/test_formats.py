@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.core.errors import InputError
 from curate.core.shapes import Features, step_rng
 from curate.protocol.certificate import faults
-from curate.protocol.formats import FORMATS, PairList, format_for, read_pairs
+from curate.protocol.formats import FORMATS, PairList, format_for, pairs_of_run, read_pairs, write_pairs
+from curate.protocol.formats.base import pair_table
 from curate.protocol.pairs import ProtocolParams, verification_protocol
 from curate.protocol.table import COLUMNS, coded
 from tests.protocol.conftest import make_faces
@@ -54,6 +57,108 @@ def test_lfw_is_read_and_written_back_unchanged(tmp_path: Path):
     path.write_text("2\nAnn\t1\t2\nAnn\t1\t3\nBo\t1\tCy\t2\nCy\t3\tBo\t2\n")  # as pairsDevTest.txt
     FORMATS["lfw"].write(read_pairs(path)[0], tmp_path / "again.txt", None)
     assert (tmp_path / "again.txt").read_bytes() == path.read_bytes()
+
+
+NAMES = ("Ann", "Bo Li", "a/b", "tab\tbed", "tab_bed", "Zoë")
+
+
+@st.composite
+def protocols(draw) -> pd.DataFrame:
+    """Pairs of any images of a few identities in some folds, each with a genuine and an impostor pair or more."""
+    who = draw(st.sampled_from([NAMES, NAMES[:2]]))
+    images = [(f"{name}/{number}.png", name) for name in who for number in range(3)]
+    rows = []
+    for fold in range(draw(st.integers(1, 3))):
+        for genuine in (True, False):
+            pairs = [(one, two) for one in images for two in images if one < two and (one[1] == two[1]) == genuine]
+            for a, b in draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=5, unique=True)):
+                rows.append((a[0], b[0], a[1], b[1], genuine, fold + 4))
+    return pair_table(dict(zip(("image_id_a", "image_id_b", "identity_a", "identity_b", "genuine", "fold"),
+                               map(list, zip(*rows, strict=True)), strict=True)))  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(protocols())
+def test_lfw_holds_any_protocol_as_far_as_its_folds_are_even(tmp_path_factory, table: pd.DataFrame):
+    path = tmp_path_factory.mktemp("lfw") / "pairs.txt"
+    notes = write_pairs(PairList(table), path, FORMATS["lfw"])
+    back = read_pairs(path)[0].table
+    sizes = table.groupby(["fold", "genuine"]).size()
+    assert back.groupby(["fold", "genuine"]).size().tolist() == [sizes.min()] * len(sizes)
+    first = table["fold"].min()
+    given_rows = set(key(table.assign(fold=table["fold"] - first), "fold", "genuine"))
+    assert set(key(back, "fold", "genuine")) <= given_rows
+    owner = dict(zip(table["image_id_a"], table["identity_a"], strict=True)) | dict(
+        zip(table["image_id_b"], table["identity_b"], strict=True)
+    )
+    for side in "ab":
+        assert [owner[image] for image in back[f"image_id_{side}"]] == back[f"identity_{side}"].tolist()
+    left = len(table) - len(back)
+    assert notes == ([f"{left:,} of {len(table):,} pairs do not fit this format and are left out"] if left else [])
+
+
+def test_names_of_lfw_stay_where_they_agree_with_the_pairs(tmp_path: Path, drawn: PairList):
+    path = tmp_path / "pairs.txt"
+    notes = write_pairs(drawn, path, FORMATS["lfw"])
+    assert notes == ["this format does not hold, or not as they were: group, group_a, group_b"]
+    assert not (tmp_path / "pairs.images.csv").exists()
+    assert key(read_pairs(path)[0].table, "fold", "genuine") == key(drawn.table, "fold", "genuine")
+    # An image that was moved to another person: its file's name would make an impostor pair of it.
+    table = drawn.table.copy()
+    row = int(np.flatnonzero(table["genuine"])[0])
+    moved, person = table["image_id_b"][row], table["identity_b"][row]
+    table["image_id_b"] = table["image_id_b"].astype("str").replace(moved, "Other/Other_0001.jpg")
+    table["image_id_a"] = table["image_id_a"].astype("str").replace(moved, "Other/Other_0001.jpg")
+    write_pairs(PairList(table), path, FORMATS["lfw"])
+    back = read_pairs(path)[0].table
+    assert key(back, "identity_a", "genuine") == key(table, "identity_a", "genuine")
+    assert path.read_text().count(f"{person}\t") > 0
+    assert "Other\t" not in path.read_text()
+    write_pairs(drawn, path, FORMATS["lfw"])
+    assert not (tmp_path / "pairs.images.csv").exists(), "no table of another list stays"
+
+
+def test_what_lfw_cannot_hold_at_all(tmp_path: Path, drawn: PairList):
+    path = tmp_path / "pairs.txt"
+    for table, message in (
+        (drawn.table[drawn.table["genuine"]], "each fold .* has genuine and impostor pairs"),
+        (drawn.table.assign(image_id_a="x.png", identity_a=None), "neither LFW's kind of name nor an identity"),
+        (drawn.table.assign(image_id_a=drawn.table["image_id_a"] + "x", genuine=True, fold=drawn.table.index % 2)
+         .assign(genuine=lambda one: one.index % 3 > 0), "a genuine pair of two identities"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            FORMATS["lfw"].write(PairList(table), path, None)
+    write_pairs(PairList(drawn.table.assign(image_id_a=drawn.table["image_id_a"] + "x")), path, FORMATS["lfw"])
+    beside = tmp_path / "pairs.images.csv"
+    rows = beside.read_text().splitlines()
+    for text, message in (
+        ("\n".join(rows[:-1]), "does not name an image of the list"), ("name,number\nx,1", "'image_id' is missing"),
+        ("\n".join([*rows, rows[-1]]), "names an image twice"),
+    ):  # fmt: skip
+        beside.write_text(text + "\n")
+        with pytest.raises(InputError, match=message):
+            read_pairs(path)
+
+
+def test_pairs_of_a_run_lie_in_it_or_in_its_protocol(tmp_path: Path, drawn: PairList):
+    assert pairs_of_run(tmp_path) is None
+    for place in (tmp_path / "protocol", tmp_path):
+        place.mkdir(exist_ok=True)
+        FORMATS["table"].write(drawn, place / "pairs.parquet", None)
+        assert pairs_of_run(tmp_path) == place / "pairs.parquet"
+
+
+def test_what_other_formats_lose_is_told(tmp_path: Path, drawn: PairList):
+    table = drawn.table.assign(stratum=np.where(drawn.table.index % 2, "hard", "random"))
+    assert write_pairs(PairList(table), tmp_path / "p.parquet", FORMATS["table"]) == []
+    assert write_pairs(PairList(table), tmp_path / "bob", FORMATS["bob"]) == [
+        "this format does not hold, or not as they were: stratum"
+    ]
+    told = "this format does not hold, or not as they were: group, group_a, group_b, fold, stratum"
+    assert write_pairs(PairList(table), tmp_path / "ijb", FORMATS["ijb"]) == [told]
+    assert write_pairs(PairList(table), tmp_path / "rfw", FORMATS["rfw"]) == [
+        "this format does not hold, or not as they were: image ids, stratum"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +290,7 @@ def test_insightface_keeps_the_bytes_and_names_identities_beside(tmp_path: Path,
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([b"a", b"b"], "two images|a pickled|for"),
+        ([b"a", b"b"], "not a verification set"),
         (([b"a", b"b", b"c"], [True]), "3 images for 1 answers"),
         (([b"a", "b"], [True]), "row 2: the image is no bytes"),
         (([b"a", b"b"], [7]), "row 1: the answer is neither"),

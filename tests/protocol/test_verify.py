@@ -187,6 +187,10 @@ def test_the_command_line(made: Path, folder: Path, tmp_path: Path):
     assert len(pd.read_csv(out)) == 800
     assert np.array_equal(coded(pd.read_csv(out)).image_a, coded(read_table(made / "pairs.parquet")).image_a)
     assert invoke(app, ["verify", str(out), "--manifest", str(made / "manifest.parquet")]).exit_code == 0
+    listed = invoke(app, ["convert", str(made), str(tmp_path / "pairs.txt")])
+    assert listed.exit_code == 0, listed.output
+    assert "note: this format does not hold, or not as they were: group" in listed.output
+    assert invoke(app, ["verify", str(tmp_path / "pairs.txt")]).exit_code == 0
     refused = invoke(app, ["convert", str(made), str(folder), "--to", "bob"])
     assert isinstance(refused.exception, InputError)
     table = read_table(folder / "pairs.parquet")

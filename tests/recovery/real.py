@@ -23,7 +23,7 @@ def main() -> int:
     faces = Path(data).resolve() / "lfw-faces-112"
     options = ["--set", f"source.root={faces / 'images'}", "--set", f"source.labels={faces / 'labels.csv'}"]
     with tempfile.TemporaryDirectory() as folder:
-        tally = kill_often("lfw_balanced", Path(folder), kills=chosen.kills, seed=chosen.seed, options=options)
+        tally = kill_often(["run", "lfw_balanced", *options], Path(folder), kills=chosen.kills, seed=chosen.seed)
     print(
         f"{tally.kills} kills, {tally.finished} runs finished after them, {tally.differing} with a differing table; "
         f"an undisturbed run takes {tally.whole_seconds:.0f} s with one worker"

@@ -21,7 +21,7 @@ from tests.recovery.kills import digests, kill_often
 def test_killed_at_random_moments(tmp_path: Path, seed: int):
     recipe = tmp_path / "small.yaml"
     recipe.write_text(yaml.safe_dump(SMALL))
-    tally = kill_often(str(recipe), tmp_path, kills=3, seed=seed)
+    tally = kill_often(("run", str(recipe)), tmp_path, kills=3, seed=seed)
     assert tally.kills == 3
     assert tally.differing == 0
 

@@ -154,6 +154,23 @@ def audit_tables(groups: list[str], rng: np.random.Generator) -> tuple[pd.DataFr
     return pd.concat(curves, ignore_index=True), pd.DataFrame(rates)
 
 
+def histogram(groups: list[str], rng: np.random.Generator, per_group: int = 4000) -> pd.DataFrame:
+    """`audit/histogram` of scores drawn for each two groups, and of all of them."""
+    edges = np.round(np.arange(-0.5, 1.0001, 0.01), 2)
+    parts, pooled = [], np.zeros((2, len(edges) + 1), np.int64)
+    for a, b in [(a, b) for a in groups for b in groups if a <= b]:
+        counts = [np.histogram(rng.normal(mean, 0.12, per_group if mean < 0.5 or a == b else 0),
+                               bins=[-np.inf, *edges, np.inf])[0] for mean in (0.1 - 0.1 * (a != b), 0.6)]  # fmt: skip
+        pooled += counts
+        parts.append((a, b, counts))
+    return pd.concat([
+        pd.DataFrame({"group_a": a, "group_b": b, "threshold": [-np.inf, *edges], "impostors": counts[0],
+                      "genuines": counts[1], "exact": True, "fmr_n_eff": per_group / 4, "fmr_degrees": 40.0,
+                      "fnmr_n_eff": per_group / 8, "fnmr_degrees": np.inf})
+        for a, b, counts in [("all", "all", pooled), *parts]
+    ], ignore_index=True)  # fmt: skip
+
+
 def build_run(folder: Path, *, people: int = 36, evil: bool = False) -> Path:
     """Write a whole run folder below `folder`, pixels beside it, and return the run's path."""
     root, run = folder / "images", folder / "run"
@@ -181,6 +198,7 @@ def build_run(folder: Path, *, people: int = 36, evil: bool = False) -> Path:
     write_json(run / "plan.json", {
         "name": EVIL if evil else "drawn_faces", "seed": 7, "recipe": {"name": "drawn_faces"},
         "source": {"root": str(root), "kind": "folder"}, "steps": plan_steps, "versions": {"curate": "0.1.0"},
+        "levels": dict(source.levels), "cache": str(folder / "cache"),
     })  # fmt: skip
     return run
 
@@ -209,7 +227,8 @@ def _reports(run: Path, manifest: Manifest, order: int, rng: np.random.Generator
         ],
     }  # fmt: skip
     tables = {"imbalance": {"imbalance/labels": labels},
-              "audit": {"audit/curves": curves, "audit/rates": rates, "audit/cross": cross}}  # fmt: skip
+              "audit": {"audit/curves": curves, "audit/rates": rates, "audit/cross": cross,
+                        "audit/histogram": histogram(groups, rng)}}  # fmt: skip
     notes = {"imbalance": [], "audit": ["At FMR 1e-5 no group has enough impostor pairs: those rows are upper bounds."]}
     sentences = {"imbalance": "Count images by label and cell.", "audit": "Measure error rates of each group."}
     for number, name in enumerate(figures, start=order + 1):

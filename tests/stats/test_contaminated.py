@@ -52,4 +52,25 @@ def test_a_group_has_its_own_shift():
 def test_nothing_planted_changes_nothing():
     curve = fit_curve(np.zeros(0), np.array([1.0]))
     assert curve.ratio(np.array([-3.0, 2.0])) == pytest.approx([-3.0, 2.0])
-    assert Curve(0.0, 1.0, np.zeros(0)).probability(np.zeros(0))[0].size == 0
+    assert Curve(0.0, 1.0, np.zeros(0), 0).probability(np.zeros(0))[0].size == 0
+
+
+def test_no_more_is_claimed_than_so_many_positives_can_show():
+    curve = fit_curve(np.full(18, 15.0), np.linspace(-15, 5, 400))
+    assert curve.highest == pytest.approx(1 - 1 / 20)
+    assert curve.probability(np.array([1e6]), share=0.5)[0] == pytest.approx(curve.highest)
+    assert curve.score_at(0.96, 0.5) == np.inf
+    assert curve.probability(np.array([curve.score_at(0.9, 0.5)]), share=0.5)[0] == pytest.approx(0.9)
+
+
+def test_a_pure_pool_holds_no_positive_and_far_scores_may_count():
+    rng = np.random.default_rng(3)
+    planted, pool = rng.normal(40, 8, 400), rng.normal(25, 8, 400)
+    curve = fit_curve(planted, pool, reach=60.0, pure=True)
+    # The slope of two normals 15 apart is 15 / 64; prior knowledge holds it near 1 but little.
+    assert curve.slope == pytest.approx(15 / 64, abs=0.06)
+    assert curve.probability(np.array([32.5]), share=0.5)[0] == pytest.approx(0.5, abs=0.1)
+    # Taken for a pool that may hold positives, or cut at 20, these scores say next to nothing.
+    assert fit_curve(planted, pool, reach=60.0).probability(np.array([25.0]), share=0.5)[0] > 0.8
+    near = fit_curve(planted, pool, pure=True).ratio(np.array([25.0, 40.0]))
+    assert near[0] == near[1]

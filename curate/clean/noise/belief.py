@@ -17,6 +17,7 @@ SHRINKAGE = 0.4
 #: What the share of wrong names, and of strangers among them, is estimated from besides the images: pseudo-counts.
 _PRIOR_STRANGERS, _PRIOR_WEIGHT = 0.2, 10.0
 _LEAST, _MOST = 0.002, 0.6
+_FEW = 4096
 #: One right image in a thousand resembles its person no more than a stranger (a mask, a profile, a ruined picture).
 #: The set itself can't say: such an image looks like one of a stranger.
 _UNRECOGNISABLE = 1e-3
@@ -40,7 +41,9 @@ class Knowledge:
 class Belief:
     """Of N images: `odds` `(N,)`, the log-odds that the name is right; `own` `(N,)`, the log-likelihood ratio of its
     identity against a stranger; `other`, `runner_up` `(N,)` int64, the best other identities (-1: not sought) with
-    `other_ratio`; `moved` `(N,)`, the log-odds of the best other identity against the name and a stranger together.
+    `other_ratio`; `moved` `(N,)`, the log-odds of the best other identity against the name and a stranger together;
+    `support` `(N,)`, how many other images of its identity are believed. contamination, strangers: estimated from
+    these odds; assumed: the contamination that they hold already.
     """
 
     odds: np.ndarray
@@ -49,13 +52,14 @@ class Belief:
     runner_up: np.ndarray
     other_ratio: np.ndarray
     moved: np.ndarray
+    support: np.ndarray
     assumed: float
     contamination: float
     strangers: float
 
     def replaced(self, other: Belief, rows: np.ndarray) -> Belief:
         """This belief with that of another for some rows, a mask `(N,)`."""
-        columns = ("odds", "own", "other", "runner_up", "other_ratio", "moved")
+        columns = ("odds", "own", "other", "runner_up", "other_ratio", "moved", "support")
         return replace(self, **{name: np.where(rows, getattr(other, name), getattr(self, name)) for name in columns})
 
     @property
@@ -115,12 +119,12 @@ def judge(
     knowledge: Knowledge,
     executor: Executor,
     *,
-    limit: float = np.inf,
+    limit: float | np.ndarray = np.inf,
 ) -> Belief:
     """One round of belief: how each image fits its own identity, the others, and nobody.
 
-    projected `(N, d)`, right `(N,)`: what was believed so far, the weights of the templates. limit: only images whose
-    tempered ratio for their own identity lies below it are compared with the others.
+    projected `(N, d)`, right `(N,)`: what was believed so far, the weights of the templates. limit, one for all
+    or `(N,)`: only images whose tempered ratio for their own identity lies below it are compared with the others.
     """
     identities = int(identity.max(initial=-1)) + 1
     weight = right / scale
@@ -147,7 +151,8 @@ def judge(
     stranger = (doubt * np.exp(nobody - wrong)).sum()
     new_strangers = (stranger + _PRIOR_WEIGHT * _PRIOR_STRANGERS) / (doubt.sum() + _PRIOR_WEIGHT)
     new_strangers = float(np.clip(new_strangers, 0.005, 0.98))
-    return Belief(odds, own, who[:, 0], who[:, 1], ratio, moved, eps, new_eps, new_strangers)
+    support = templates.count[identity] - weight
+    return Belief(odds, own, who[:, 0], who[:, 1], ratio, moved, support, eps, new_eps, new_strangers)
 
 
 def first_belief(vectors: np.ndarray, identity: np.ndarray, rounds: int = 5) -> np.ndarray:
@@ -176,9 +181,15 @@ def _sums(vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray, identit
 
 
 def _cosine(vectors: np.ndarray, sums: np.ndarray, identity: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    rest = sums[identity] - weight[:, None] * vectors
-    length = np.sqrt(np.einsum("ij,ij->i", rest, rest))
-    return np.einsum("ij,ij->i", rest, vectors) / np.maximum(length, 1e-9)
+    """Cosine of each vector and the rest of its identity's sum, its own part taken out; see v.s and s.s as two sums."""
+    own = np.einsum("ij,ij->i", vectors, vectors)
+    length = np.einsum("ij,ij->i", sums, sums)[identity]
+    sums, product = sums.astype(vectors.dtype), np.empty(len(vectors))
+    for start in range(0, len(vectors), _FEW):
+        here = slice(start, start + _FEW)
+        product[here] = np.einsum("ij,ij->i", vectors[here], sums[identity[here]])
+    rest = length - 2 * weight * product + weight**2 * own
+    return (product - weight * own) / np.sqrt(np.maximum(rest, 1e-9))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

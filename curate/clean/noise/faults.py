@@ -75,9 +75,10 @@ def faults_of(state: State, group: np.ndarray, executor: Executor) -> Faults:
     size = np.bincount(identity, minlength=identities)
     root = _roots(pairs, least, size)
 
-    _, share = curves.mislabelled.probability(belief.wrongness, group)
+    score = curves.mislabelled_score(belief)
+    _, share = curves.mislabelled.probability(score, group)
     # In a set without a wrong name, an image that fits nobody should still be looked at.
-    confidence, share = curves.mislabelled.probability(belief.wrongness, group, max(share, LEAST_SHARE))
+    confidence, share = curves.mislabelled.probability(score, group, max(share, LEAST_SHARE))
     suggested = np.where(belief.moved > 0, persons.host[belief.other], -1)
     sibling = (belief.other >= 0) & (persons.host[belief.other] == identity)
     runner_up = np.where((suggested < 0) & ~sibling, np.where(belief.other < 0, -1, persons.host[belief.other]),
@@ -89,7 +90,7 @@ def faults_of(state: State, group: np.ndarray, executor: Executor) -> Faults:
     same = (suggested >= 0) & (root[identity] == root[suggested])
     confidence = np.where(same, 0, confidence)
     tables = [
-        _rows("mislabelled", np.arange(len(identity)), belief.wrongness, confidence, suggested, runner_up),
+        _rows("mislabelled", np.arange(len(identity)), score, confidence, suggested, runner_up),
         _mixed_rows(identity, found, chance, persons, ~strayed),
         _split_rows(identity, pairs, odds, sure, root, size),
     ]
@@ -121,8 +122,9 @@ def _second_persons(state: State, found: Partings, real: np.ndarray, executor: E
         # What was doubted may have been the other person: all start with some trust again.
         theirs = np.isin(identity, who)
         right[theirs & (belief.moved < 0)] = 0.9
+        limit = np.where(theirs, state.curves.limit, -np.inf)
         for _ in range(2):
-            again = judge(state.projected, code, state.scale, right, state.known, executor, limit=state.curves.limit)
+            again = judge(state.projected, code, state.scale, right, state.known, executor, limit=limit)
             belief = belief.replaced(again, theirs)
             right = np.clip(belief.right, 1e-4, 1)
     return _Persons(code, np.concatenate([np.arange(identities), who]), belief, right)

@@ -9,13 +9,15 @@ import numpy as np
 from curate.clean.noise.belief import Belief, Knowledge, judge, learn
 from curate.clean.noise.curves import fit_curves
 from curate.clean.noise.faults import Faults, State, faults_of
-from curate.clean.noise.plant import plant
+from curate.clean.noise.plant import trials
 from curate.clean.noise.quality import strays
 from curate.core.shapes import Executor
 from curate.search.templates import Templates
 
 #: Images that the model and the curves are learnt on, at most: whole identities, drawn at random.
 FIT = 20_000
+#: Log-odds beyond which what was believed of an image is not asked again.
+_SETTLED = 8.0
 
 
 def find_faults(
@@ -49,9 +51,8 @@ def find_faults(
     if stray is not None:
         scale = stray(detail[rows])
         known, belief, projected = learn(few, names, scale, executor)
-    planted = plant(projected, names, belief, known, rng)
-    _, planted_belief, _ = learn(few[planted.rows], planted.identity, scale[planted.rows], executor)
-    curves = fit_curves(projected, names, belief, known, planted, planted_belief, group[rows], groups, rng, executor)
+    tried = trials(few, projected, names, scale, belief, known, rng, executor)
+    curves = fit_curves(projected, names, belief, known, tried, group[rows], groups, rng, executor)
     scores = _sampled_scores(projected, names, belief, known, rng)
     if len(rows) < n:
         scale = stray(detail) if stray is not None else np.ones(n)
@@ -93,8 +94,11 @@ def _believe(
     alone = replace(known, strangers=0.98)
     for _ in range(3):
         right = np.clip(judge(projected, identity, scale, right, alone, executor, limit=-np.inf).right, 1e-4, 1)
-    for _ in range(2):
-        belief = judge(projected, identity, scale, right, known, executor, limit=limit)
-        right = np.clip(belief.right, 1e-4, 1)
-        known = replace(known, contamination=belief.contamination, strangers=belief.strangers)
+    belief = judge(projected, identity, scale, right, known, executor, limit=limit)
+    # Comparing with every identity is what takes time: again only where it may still change the answer.
+    open_ = np.abs(belief.odds) < _SETTLED
+    right = np.clip(belief.right, 1e-4, 1)
+    known = replace(known, contamination=belief.contamination, strangers=belief.strangers)
+    again = judge(projected, identity, scale, right, known, executor, limit=np.where(open_, limit, -np.inf))
+    belief = again.replaced(belief, ~open_)
     return belief, known

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.clean.noise.belief import Belief, Knowledge
+from curate.clean.noise.belief import Belief, Knowledge, learn
+from curate.core.shapes import Executor
 from curate.search.templates import Templates
 from curate.stats.two_covariance import TwoCovariance
 
@@ -16,54 +17,83 @@ NEAREST = 5
 _HELD = 10.0
 _RATE = 0.04
 _FEWEST = 40
+#: A set is tried until so many images were looked at, so often at most.
+_IMAGES, _TRIALS = 12_000, 4
 
 
 @dataclass(frozen=True)
 class Planted:
     """rows `(M,)`: rows of the set that are used. identity `(M,)`: their names now, codes from 0. wrong `(M,)` bool:
-    whether the name was planted. doubt `(M,)`: the probability, before planting, that the name was wrong already.
+    whether the name was planted.
     """
 
     rows: np.ndarray
     identity: np.ndarray
     wrong: np.ndarray
-    doubt: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What became of the images of all trials, `(M,)` each: see Planted and Belief."""
+
+    rows: np.ndarray
+    wrong: np.ndarray
+    score: np.ndarray
+    own: np.ndarray
+    support: np.ndarray
+
+
+def trials(
+    vectors: np.ndarray, projected: np.ndarray, identity: np.ndarray, scale: np.ndarray, belief: Belief,
+    knowledge: Knowledge, rng: np.random.Generator, executor: Executor,
+) -> Trials:  # fmt: skip
+    """Plant wrong names and look for them as if nothing were known; a small set several times, for more of them."""
+    parts = []
+    for _ in range(int(np.clip(_IMAGES // max(len(identity), 1), 1, _TRIALS))):
+        planted = plant(projected, identity, belief, knowledge, rng)
+        rows = planted.rows
+        found = learn(vectors[rows], planted.identity, scale[rows], executor)[1]
+        parts.append((rows, planted.wrong, found.wrongness, found.own, found.support))
+    return Trials(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def plant(
     projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator
 ) -> Planted:
-    """Rename some of the images whose names are believed: one in 25, at least 40.
+    """Give every image the name that it fits, its own where it fits none, and rename as many as were found wrong, at
+    least one in 25 and 40 (a parametric bootstrap: Efron and Tibshirani 1993, chapter 6).
 
     As many of them are strangers, whose own identity is taken away, as were found among the wrong names of the set,
-    and as many of the others are called one of the five identities most alike; the rest is called anything.
+    and as many of the others are called one of the five identities most alike; the rest is called anything. So names
+    that lost their person to another one are met as often as in the set itself.
     """
-    n, identities = len(identity), int(identity.max(initial=-1)) + 1
-    right = belief.right
-    count = np.bincount(identity, minlength=identities)
-    wanted = max(_FEWEST, round(_RATE * n))
+    identities = int(identity.max(initial=-1)) + 1
+    fixed = np.where(belief.moved > 0, belief.other, identity)
+    known = np.where(belief.moved > 0, 1.0, belief.right)
+    count = np.bincount(fixed, minlength=identities)
+    wanted = max(_FEWEST, round(max(_RATE, knowledge.contamination) * len(fixed)))
     gone = _taken_away(count, wanted * belief.strangers, rng)
-    new, wrong = identity.copy(), np.zeros(n, bool)
-    away = gone[identity]
+    new, wrong = fixed.copy(), np.zeros(len(fixed), bool)
+    away = gone[fixed]
     named = round(wanted * (1 - belief.strangers))
-    pool = rng.permutation(np.flatnonzero((right > 0.9) & (count[identity] >= 3) & ~away))[: min(named, n // 3)]
-    home = np.flatnonzero(~gone)
+    pool = rng.permutation(np.flatnonzero((known > 0.5) & ~away))[:named]
+    home = np.flatnonzero(~gone & (count > 0))
     if len(home) > 1:
-        near = _nearest(projected, identity, right, knowledge.model, home)
+        near = _nearest(projected, fixed, known, knowledge.model, home)
         place = np.full(identities, -1)
         place[home] = np.arange(len(home))
         alike = round(len(pool) * _share_alike(identity, belief, near, place))
         one, two = pool[alike:], pool[:alike]
         step = rng.integers(1, len(home), len(one))
-        new[one] = home[(place[identity[one]] + step) % len(home)]
-        new[two] = near[place[identity[two]], rng.integers(0, near.shape[1], len(two))]
-        strangers = rng.permutation(np.flatnonzero(away & (right > 0.5)))[: wanted - named]
+        new[one] = home[(place[fixed[one]] + step) % len(home)]
+        new[two] = near[place[fixed[two]], rng.integers(0, near.shape[1], len(two))]
+        strangers = rng.permutation(np.flatnonzero(away & (known > 0.5)))[: wanted - named]
         new[strangers] = home[rng.integers(0, len(home), len(strangers))]
         wrong[pool] = wrong[strangers] = True
         away = away & ~wrong
     rows = np.flatnonzero(~away)
     _, codes = np.unique(new[rows], return_inverse=True)
-    return Planted(rows, codes, wrong[rows], (1 - right)[rows])
+    return Planted(rows, codes, wrong[rows])
 
 
 def _share_alike(identity: np.ndarray, belief: Belief, near: np.ndarray, place: np.ndarray) -> float:
@@ -84,10 +114,10 @@ def _taken_away(count: np.ndarray, images: float, rng: np.random.Generator) -> n
 
 
 def _nearest(
-    projected: np.ndarray, identity: np.ndarray, right: np.ndarray, model: TwoCovariance, home: np.ndarray
+    projected: np.ndarray, identity: np.ndarray, known: np.ndarray, model: TwoCovariance, home: np.ndarray
 ) -> np.ndarray:
     """The identities of `home` most alike each of them, `(len(home), up to 5)`."""
-    templates = Templates.of(projected, identity, right, int(identity.max()) + 1, model.between)
+    templates = Templates.of(projected, identity, known, int(identity.max()) + 1, model.between)
     person = templates.sums[home] / (templates.count[home][:, None] + 1 / model.between)
     person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
     score = person @ person.T

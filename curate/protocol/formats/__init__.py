@@ -7,6 +7,7 @@ from pathlib import Path
 from curate.core.errors import InputError, nearest
 from curate.protocol.formats import bob, ijb, insightface, lfw, rfw, tables
 from curate.protocol.formats.base import Format, PairList
+from curate.protocol.formats.lost import lost
 
 #: Every format by its name, in the order in which a path is tried.
 FORMATS: dict[str, Format] = {
@@ -39,8 +40,20 @@ def format_for(path: Path | str, name: str | None = None) -> Format:
                      remedy="Name it: --to rfw")  # fmt: skip
 
 
+def write_pairs(pairs: PairList, path: Path, format: Format, root: Path | None = None) -> list[str]:
+    """Write pairs, read them again, and tell what the format could not hold."""
+    format.write(pairs, path, root)
+    return lost(pairs, format.read(path))
+
+
+def pairs_of_run(path: Path) -> Path | None:
+    """The table of pairs of a run folder of `curate protocol`, or of a whole job; None where there is none."""
+    places = (path / "pairs.parquet", path / "protocol" / "pairs.parquet")
+    return next((place for place in places if place.is_file()), None)
+
+
 def _said() -> str:
     return "; ".join(f"{found.name} ({found.says})" for found in FORMATS.values())
 
 
-__all__ = ["FORMATS", "Format", "PairList", "format_for", "read_pairs"]
+__all__ = ["FORMATS", "Format", "PairList", "format_for", "pairs_of_run", "read_pairs", "write_pairs"]

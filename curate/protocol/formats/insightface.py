@@ -10,8 +10,8 @@ import pandas as pd
 
 from curate.core.errors import InputError
 from curate.core.files import atomic_path, locate, write_text
-from curate.core.plain_pickle import load_plain
 from curate.core.tables import read_columns
+from curate.images.pickled import read_bin
 from curate.protocol.formats.base import Format, PairList, pair_table
 
 #: One row for each image of the `.bin`, in its order: image_id, identity, and where known group and fold.
@@ -26,31 +26,9 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(path.stem + SIDECAR)
 
 
-def read_images(path: Path | str) -> tuple[list[bytes], list[bool]]:
-    """The encoded images of a `.bin` and for each two of them whether they are of one identity.
-
-    Raises InputError where the file is not `(images, answers)` with two images for each answer.
-    """
-    value = load_plain(path)
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise InputError("not a verification set", file=path, value=type(value).__name__,
-                         allowed="a pickled (images, answers)")  # fmt: skip
-    images, answers = value
-    answers = list(answers)
-    if len(images) != 2 * len(answers):
-        raise InputError(f"{len(images):,} images for {len(answers):,} answers", file=path, allowed="two for each")
-    for row, image in enumerate(images):
-        if not isinstance(image, bytes):
-            raise InputError("the image is no bytes", file=path, row=row + 1, value=type(image).__name__)
-    for row, answer in enumerate(answers):
-        if answer not in (0, 1):
-            raise InputError("the answer is neither true nor false", file=path, row=row + 1, value=answer)
-    return list(images), [bool(answer) for answer in answers]
-
-
 def _read(path: Path) -> PairList:
     """Without the CSV beside it images are `NAME.bin#000000`, identities unknown, so that no fold can be checked."""
-    images, answers = read_images(path)
+    images, answers = read_bin(path)
     beside = _sidecar(path)
     if not beside.is_file():
         names = pd.DataFrame({"image_id": [f"{path.name}#{row:06d}" for row in range(len(images))], "identity": None})

@@ -9,7 +9,7 @@ import pandas as pd
 from curate.core.errors import InputError
 from curate.core.files import write_text
 from curate.protocol.formats.base import Format, PairList, by_fold, lines_of, numbered_pair, pair_table, pairs_of
-from curate.protocol.formats.lfw import numbered_lines
+from curate.protocol.formats.lfw import names_of, numbered_lines
 
 _END = "_pairs.txt"
 
@@ -44,13 +44,14 @@ def _write(pairs: PairList, path: Path, root: Path | None) -> None:
     if table["group"].isna().any():
         raise InputError("RFW's lists hold pairs within a group", row=int(table["group"].isna().argmax()) + 1,
                          column="group")  # fmt: skip
+    names = names_of(table, "rfw")
     for group, part in table.groupby("group", sort=True, observed=True):
         lines = []
         for genuine, impostor in by_fold(part):
             if not len(genuine) or not len(impostor):
                 raise InputError("RFW's lists tell folds by genuine pairs that follow impostor ones, and a fold has "
                                  "only one kind", value=str(group))  # fmt: skip
-            lines += numbered_lines(genuine, "rfw") + numbered_lines(impostor, "rfw")
+            lines += numbered_lines(genuine, names) + numbered_lines(impostor, names)
         name = str(group).replace("/", "_")
         write_text(path / name / f"{name}{_END}", "\n".join(lines) + "\n")
 
