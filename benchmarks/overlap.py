@@ -128,35 +128,30 @@ def identity(chosen: argparse.Namespace) -> dict[str, Any]:
 
     from curate.recipe.execute import LocalExecutor
     from curate.search.between_sets import nearest
-    from curate.search.identity_model import IdentityModel, Templates
+    from curate.search.templates import Templates
 
     rng = np.random.default_rng(0)
-    model = IdentityModel(np.zeros(SIZE), np.eye(SIZE), np.linspace(4, 0.5, SIZE))
-    spread = np.sqrt(model.between)
-    persons = rng.standard_normal((chosen.templates, SIZE), dtype=np.float32) * spread
-    others = rng.standard_normal((chosen.benchmark, SIZE), dtype=np.float32) * spread
-    shared = chosen.benchmark // 10
-    others[:shared] = persons[:shared]
-    sides = []
-    for places in (persons, others):
-        images = rng.integers(2, 30, len(places))
-        means = places + rng.standard_normal(places.shape, dtype=np.float32) / np.sqrt(images)[:, None]
-        sides.append(Templates(np.arange(len(places)), means.astype(np.float64), images))
+    between = np.linspace(4, 0.5, SIZE)
+    n, m = chosen.templates, chosen.benchmark
+    persons = rng.standard_normal((n + m, SIZE), dtype=np.float32) * np.sqrt(between).astype(np.float32)
+    shared = m // 10
+    persons[n : n + shared] = persons[:shared]
+    images = rng.integers(2, 30, n + m).astype(float)
+    persons += rng.standard_normal(persons.shape, dtype=np.float32) / np.sqrt(images, dtype=np.float32)[:, None]
+    made = Templates(images, persons * images[:, None], between)
     found = []
     with LocalExecutor(chosen.workers) as executor:
 
-        def search(rows: int = chosen.templates) -> None:
-            left = Templates(*(part[:rows] for part in sides[0]))
-            found[:] = [nearest(left, sides[1], model, executor, np.random.default_rng(0))]
+        def search(rows: int = n) -> None:
+            found[:] = [nearest(made, np.arange(rows), np.arange(n, n + m), executor, np.random.default_rng(0))]
 
         search(9_000)
         seconds = best_seconds(search, repeats=2)
     comparisons = chosen.templates * chosen.benchmark
-    one, two = sides[0].means.astype(np.float32), sides[1].means.astype(np.float32)
     with threadpool_limits(chosen.workers):
-        matmul = best_seconds(lambda: _bare_matmul(one, two), repeats=2)
+        matmul = best_seconds(lambda: _bare_matmul(persons[:n], persons[n:]), repeats=2)
     hits = found[0].mutual & (found[0].score >= found[0].threshold)
-    true = found[0].i[hits] == found[0].j[hits]
+    true = found[0].i[hits] == found[0].j[hits] - n
     return {
         "identity_templates": f"{chosen.templates} x {chosen.benchmark} x {SIZE}", "identity_seconds": seconds,
         "identity_comparisons_per_second": comparisons / seconds, "identity_bare_matmul_seconds": matmul,

@@ -88,7 +88,7 @@ def find_pairs(
         pairs = pairs.merge(by_identity(faces, cast, features, rng, params.far)[0], on=["a", "b"], how="outer")
     pairs = _filled(pairs)
     if faces is not None:  # what the faces of pairs say that other ways found
-        ratio = faces.log_ratio(cast, pairs["a"].to_numpy(), pairs["b"].to_numpy())
+        ratio = faces.log_ratio(pairs["a"].to_numpy(), pairs["b"].to_numpy())
         pairs["log_ratio"] = pairs["log_ratio"].where(pairs["log_ratio"].notna(), ratio)
         # Names only somewhat alike, with faces that are rather of two persons: nothing to look at.
         idle = (pairs["name_score"] < LIKELY) & (ratio < 0) & pairs["face_score"].isna() & pairs["shared_images"].isna()
@@ -120,12 +120,15 @@ def verdicts(pairs: pd.DataFrame, cast: Cast, params: OverlapParams) -> pd.DataF
     """The columns by, score, verdict and evidence, from what each way found.
 
     By name and by identity a probability from 0.9 on is `same`, from 0.5 on `likely`, below `look`; by identity `same`
-    and `likely` also ask that the pair passes the threshold and is mutual. Two shared photographs, or one that is all
+    and `likely` also ask that the pair passes the threshold and is mutual. Where both have faces, the odds by name are
+    multiplied with the likelihood ratio of the faces: what is as good as certain by name stands against faces that
+    are a little unlike. Two shared photographs, or one that is all
     that the smaller identity has, are `same`, one of more is `likely` (its label may be wrong). The surest way decides,
-    but a name whose faces are rather of two persons is `look`, and faces whose names differ are at most `likely`.
+    but a name that the faces outweigh is `look`, and faces whose names differ are at most `likely`.
     """
-    name, face = pairs["name_score"].to_numpy(), pairs["face_score"].to_numpy()
+    written, face = pairs["name_score"].to_numpy(), pairs["face_score"].to_numpy()
     shared, ratio = pairs["shared_images"].to_numpy(), pairs["log_ratio"].to_numpy()
+    name = np.where(np.isfinite(ratio), _with_faces(written, ratio), written)
     smaller = np.minimum(cast.images[pairs["a"]], cast.images[pairs["b"]]) if len(pairs) else np.zeros(0)
     sure = (pairs["mutual"].fillna(False) & pairs["passed"].fillna(False)).to_numpy(bool)
     levels = {
@@ -133,10 +136,10 @@ def verdicts(pairs: pd.DataFrame, cast: Cast, params: OverlapParams) -> pd.DataF
         "image": np.select([(shared >= 2) | (shared >= smaller), shared >= 1], [3, 2], 0),
         "identity": np.select([sure & (face >= SAME), sure & (face >= LIKELY), np.isfinite(face)], [3, 2, 1], 0),
     }
-    no_face = (levels["name"] > 0) & (levels["identity"] == 0) & (levels["image"] == 0) & (ratio < 0)
+    no_face = (written >= LIKELY) & (name < LIKELY) & (levels["identity"] == 0) & (levels["image"] == 0)
     no_name = (levels["identity"] > 0) & (levels["name"] == 0) & (levels["image"] == 0) & ("name" in params.by)
     level = np.max(list(levels.values()), axis=0)
-    level = np.where(no_face, 1, np.where(no_name, np.minimum(level, 2), level))
+    level = np.where(no_name, np.minimum(level, 2), level)
     ways = np.array(list(levels))[:, None]
     used = np.stack(list(levels.values())) > 0
     lead = np.stack(list(levels.values())).argmax(axis=0)
@@ -149,6 +152,12 @@ def verdicts(pairs: pd.DataFrame, cast: Cast, params: OverlapParams) -> pd.DataF
         lead=pd.array(np.array(list(levels), dtype=object)[lead], "str"), evidence=pd.array(texts, "str"),
         rank=level,
     )  # fmt: skip
+
+
+def _with_faces(name: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """The probability by name after the log-likelihood ratio of the faces."""
+    sure = np.clip(name, 1e-12, 1 - 1e-12)
+    return 1 / (1 + np.exp(-np.clip(np.log(sure) - np.log1p(-sure) + ratio, -50, 50)))
 
 
 def _texts(pairs: pd.DataFrame, no_face: np.ndarray, no_name: np.ndarray) -> list[str]:

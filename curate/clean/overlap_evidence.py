@@ -13,10 +13,11 @@ from curate.core import columns as col
 from curate.core.errors import CurateError
 from curate.core.manifest import Manifest
 from curate.core.shapes import Features
-from curate.search.between_sets import Nearest, nearest, templates
-from curate.search.identity_model import IdentityModel, Templates, fit_identity_model
+from curate.search.between_sets import Nearest, learn, nearest
 from curate.search.names import LOOK, check_names, match_names
 from curate.search.odds import competing, log_prior
+from curate.search.templates import Templates
+from curate.stats.two_covariance import TwoCovariance
 
 #: Steps whose evidence is pairs of images that are copies.
 COPY_STEPS = ("exact_duplicates", "near_duplicates")
@@ -179,30 +180,36 @@ def _standing_rows(ids: pd.Series, manifest: Manifest, features: Features) -> np
 
 @dataclass(frozen=True)
 class Faces:
-    """Templates of the identities of each dataset, and the model that scores them."""
+    """What the vectors say: the model, a template for each row of the cast, and the images that it is made of.
 
-    model: IdentityModel
-    of_dataset: tuple[Templates, ...]
+    points: `(N, d)`, the projected vectors; of: `(N,)`, the row of the cast of each, -1 where the image is of nobody,
+    has no vector or is not trusted to show its identity.
+    """
 
-    def log_ratio(self, cast: Cast, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    model: TwoCovariance
+    templates: Templates
+    points: np.ndarray
+    of: np.ndarray
+
+    def rows(self, cast: Cast, dataset: int) -> np.ndarray:
+        """The identities of a dataset that have a template."""
+        return np.flatnonzero((cast.dataset == dataset) & (self.templates.count > 0))
+
+    def log_ratio(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Of pairs of rows of the cast: float64 `(P,)`, NaN where one of the two has no template."""
-        row = np.full(len(cast.dataset), -1, np.int64)
-        whole = Templates(*(np.concatenate(columns) for columns in zip(*self.of_dataset, strict=True)))
-        row[whole.identity] = np.arange(len(whole.identity))
-        i, j = row[a], row[b]
         score = np.full(len(a), np.nan)
-        both = (i >= 0) & (j >= 0)
-        score[both] = self.model.log_ratio(whole, whole, i[both], j[both])
+        both = (self.templates.count[a] > 0) & (self.templates.count[b] > 0)
+        score[both] = self.templates.same_person(a[both], b[both])
         return score
 
 
 def faces_of(vectors: np.ndarray, cast: Cast) -> Faces:
     """Learn what tells persons apart from all sets' vectors `(N, D)`, and take a template of each identity."""
     usable = np.where(np.any(vectors, axis=1), cast.of, -1)
-    model = fit_identity_model(vectors, usable)
-    points = model.project(vectors)
-    dataset = np.append(cast.dataset, -1)[usable]
-    return Faces(model, tuple(templates(points, np.where(dataset == d, usable, -1)) for d in range(len(cast.datasets))))
+    model, inside = learn(vectors, usable)
+    points, of = model.project(vectors), np.where(inside, usable, -1)
+    made = Templates.of(points, np.maximum(of, 0), inside.astype(float), len(cast.dataset), model.between)
+    return Faces(model, made, points, of)
 
 
 def by_identity(
@@ -216,19 +223,26 @@ def by_identity(
     """
     parts, thresholds = [_no_pairs(_FACE_COLUMNS)], {}
     for one, two in cast.pairs():
-        left, right = faces.of_dataset[one], faces.of_dataset[two]
-        found = nearest(left, right, faces.model, features.executor, rng, far=far)
-        prior = log_prior(len(left.identity), len(right.identity))
-        chance = competing(found.i, found.j, found.score + prior)
+        left, right = faces.rows(cast, one), faces.rows(cast, two)
+        found = nearest(faces.templates, left, right, features.executor, rng, far=far)
         passed = found.score >= found.threshold
+        chance = _chances(found, len(left), len(right))
         keep = (found.mutual & passed) | (chance >= LOOK)
         parts.append(pd.DataFrame({
-            "a": left.identity[found.i[keep]], "b": right.identity[found.j[keep]], "log_ratio": found.score[keep],
+            "a": found.i[keep], "b": found.j[keep], "log_ratio": found.score[keep],
             "cosine": found.cosine[keep], "mutual": found.mutual[keep], "margin": found.margin[keep],
             "face_score": chance[keep], "passed": passed[keep],
         }))  # fmt: skip
-        thresholds[f"{cast.datasets[one]} x {cast.datasets[two]}"] = _threshold(found, left, right, far)
+        thresholds[f"{cast.datasets[one]} x {cast.datasets[two]}"] = _threshold(found, len(left), len(right), far)
     return pd.concat(parts, ignore_index=True), thresholds
+
+
+def _chances(found: Nearest, left: int, right: int) -> np.ndarray:
+    """The probability of each pair. How many are shared is taken from the pairs themselves: counted once by the usual
+    prior, and then by that count (a step of expectation maximisation)."""
+    chance = competing(found.i, found.j, found.score + log_prior(left, right))
+    shared = float(chance[found.mutual & (found.score >= found.threshold)].sum())
+    return competing(found.i, found.j, found.score + log_prior(left, right, shared))
 
 
 _FACE_COLUMNS = {
@@ -237,11 +251,11 @@ _FACE_COLUMNS = {
 }  # fmt: skip
 
 
-def _threshold(found: Nearest, left: Templates, right: Templates, far: float | None) -> dict[str, float]:
-    rate = far if far is not None else 0.01 / max(len(left.identity), 1)
+def _threshold(found: Nearest, left: int, right: int, far: float | None) -> dict[str, float]:
+    rate = far if far is not None else 0.01 / max(left, 1)
     return {
         "log_ratio": found.threshold, "false_match_rate": rate, "impostor_pairs": found.impostors,
-        "templates_a": len(left.identity), "templates_b": len(right.identity),
+        "templates_a": left, "templates_b": right,
         # Templates, not pairs, are independent: the rule of three over the fewer of them.
         "supported": bool(rate * found.impostors >= 3),
     }  # fmt: skip

@@ -16,7 +16,7 @@ from curate.clean.overlap_planted import missed_copies, missed_faces, missed_nam
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, nearest
 from curate.core.manifest import Manifest
-from curate.core.shapes import STEPS, Features, Figure, Report, StrictParams, report
+from curate.core.shapes import Features, Figure, Report, StrictParams, report
 from curate.search.names import LIKELY, LOOK, SAME, VERDICTS
 from curate.stats.intervals import MIN_ERRORS, upper_bound, wilson
 
@@ -32,16 +32,11 @@ class OverlapPairsParams(StrictParams):
 
 def needs_of(params: OverlapPairsParams) -> tuple[str, ...]:
     """Features of what is planted."""
-    needs = ["evidence", "decisions", "steps"]
-    if params.planted and "identity" in params.by:
-        needs.append("embedding")
-    if params.planted and "image" in params.by:
-        near = STEPS["near_duplicates"]
-        needs += [*near.needs_of(near.params()), "decoded"]
-    return tuple(dict.fromkeys(needs))
+    needs = ("evidence", "decisions", "steps")
+    return (*needs, "embedding") if params.planted and "identity" in params.by else needs
 
 
-@report("overlap_pairs", needs=needs_of)
+@report("overlap_pairs", needs=needs_of, repeats=("near_duplicates",))
 def overlap_pairs(
     manifest: Manifest, features: Features, params: OverlapPairsParams, rng: np.random.Generator
 ) -> Report:
@@ -50,8 +45,9 @@ def overlap_pairs(
     Table `pairs` (`overlap/pairs` where `duplicate_pairs` ran before): the evidence of `overlap`, PAIR_COLUMNS of it.
     `overlap/matrix`: for each two datasets, in both orders, and each with itself: identities (shared: same or likely;
     look besides), images with a copy, share of the identities of dataset_a. `overlap/missed`: benchmark identities
-    planted into train, by way and alteration: planted, found, missed, low, high (95%). Document `overlap`: the
-    certificate.
+    planted into train, by way and alteration: planted, found, missed, low, high (95%). `overlap/doubtful`: the pairs
+    that are not `same`, likeliest first. Document `overlap`: the certificate, and `overlap/certificate` the same to
+    read.
     Raises CurateError where `overlap` did not run before.
     """
     if "overlap" not in features["evidence"] and len(_datasets(manifest)) > 1:
@@ -69,15 +65,21 @@ def overlap_pairs(
     if len(cast.datasets) > 1:
         options = {"x": "dataset_b", "y": "dataset_a", "value": "shared", "log": True}
         figures.append(Figure("heatmap", "overlap/matrix", "Shared identities (same or likely)", options))
+    figures.append(Figure("table", "overlap/certificate", "The certificate (overlap.json)"))
     if len(missed):
         options = {"columns": list(missed.columns)}
         figures.append(Figure("table", "overlap/missed", "Planted overlaps that were found", options))
+    shown = {"columns": ["dataset_a", "identity_a", "dataset_b", "identity_b", "verdict", "score", "evidence"]}
+    doubtful = pairs[(pairs["verdict"] != VERDICTS[0]).to_numpy(bool)]
+    doubtful = doubtful.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    if len(doubtful):
+        figures.append(Figure("table", "overlap/doubtful", "Pairs to look at: likely, and look", shown))
     if len(pairs):
-        shown = ["dataset_a", "identity_a", "dataset_b", "identity_b", "verdict", "score", "evidence"]
-        figures.append(Figure("table", where, "Pairs of identities", {"columns": shown}))
+        figures.append(Figure("table", where, "All pairs of identities", shown))
     counts = {verdict: int((pairs["verdict"] == verdict).sum()) for verdict in VERDICTS}
     return Report(
-        tables={where: pairs, "overlap/matrix": matrix, "overlap/missed": missed}, figures=tuple(figures),
+        tables={where: pairs, "overlap/matrix": matrix, "overlap/missed": missed, "overlap/doubtful": doubtful,
+                "overlap/certificate": _as_table(certificate)}, figures=tuple(figures),
         summary={**counts, **{f"missed by {way}": _said(row) for way, row in certificate["missed"].items()}},
         notes=tuple(_notes(pairs, certificate)), documents={"overlap": certificate},
     )  # fmt: skip
@@ -129,10 +131,10 @@ def _missed(
             faces = faces_of(features["embedding"], cast)
             found, thresholds = by_identity(faces, cast, features, rng, params.far)
             paired = np.unique(found[["a", "b"]].to_numpy())
-            parts.append(missed_faces(features["embedding"], cast, faces, train, paired, params.planted, features, rng,
-                                      params.far))  # fmt: skip
-        if "image" in params.by and "decoded" in features and manifest.root is not None:
-            parts.append(missed_copies(manifest, features, train, params.planted, rng))
+            parts.append(missed_faces(cast, faces, train, paired, params.planted, features, rng, params.far))
+        near = features["steps"].get("near_duplicates")
+        if "image" in params.by and params.planted and near is not None and near.method != "embedding":
+            parts.append(missed_copies(manifest, features, near, train, params.planted, rng))
     kinds = {"by": "str", "alteration": "str", "planted": "int64", "found": "int64"}
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(kinds)).astype(kinds)
     limits = [_interval(n - k, n) for n, k in zip(table["planted"], table["found"], strict=True)]
@@ -181,6 +183,35 @@ def _certificate(
     }  # fmt: skip
 
 
+def _as_table(certificate: dict[str, Any]) -> pd.DataFrame:
+    """The certificate in lines: what, and what it says."""
+    rows = [(f"set {name}", f"{part['identities']:,} identities, {part['images']:,} images")
+            for name, part in certificate["sets"].items()]  # fmt: skip
+    rows += [(f"fingerprint of {name}", part["fingerprint"][:16]) for name, part in certificate["sets"].items()]
+    rows += [("compared by", ", ".join(certificate["methods"])), ("training set", certificate["train"] or "none named")]
+    if "name" in certificate["methods"]:
+        limits = certificate["thresholds"]["name"]
+        rows.append(("probability by name", ", ".join(f"{verdict} from {least}" for verdict, least in limits.items())))
+    for both, limit in certificate["thresholds"]["identity"].items():
+        rows.append((f"faces, {both}", f"log ratio from {limit['log_ratio']:.1f} on: false-match rate "
+                     f"{limit['false_match_rate']:.2g} of {limit['impostor_pairs']:,} pairs"
+                     f"{'' if limit['supported'] else ', too few to support it'}"))  # fmt: skip
+    rows.append(("found", _counts_said(certificate["found"])))
+    removed = certificate["removed"]
+    rows.append(("images removed", f"{removed['images']:,}" + "".join(
+        f", {count:,} {reason}" for reason, count in removed["by_reason"].items())))  # fmt: skip
+    whose = f" with {certificate['train']}" if certificate["train"] else ""
+    rows.append((f"pairs left{whose}", _counts_said(certificate["left"])))
+    rows += [(f"missed by {way}", _said(row)) for way, row in certificate["missed"].items()]
+    nobody = "yes" if certificate["share_nobody_known"] else "no"
+    rows.append(("nobody known is shared any more", nobody))
+    return pd.DataFrame(rows, columns=["what", "said"]).astype("str")
+
+
+def _counts_said(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
+
+
 def _by_reason(drops: pd.DataFrame) -> dict[str, int]:
     return {
         str(reason): int(count) for reason, count in drops["reason"].astype("str").value_counts().sort_index().items()
@@ -224,5 +255,8 @@ def _notes(pairs: pd.DataFrame, certificate: dict[str, Any]) -> Iterator[str]:
     for _, same in prints.groupby(prints):
         if len(same) > 1:
             yield f"{', '.join(same.index)} have the same images, identities and names"
+    for way in certificate["methods"]:
+        if way not in certificate["missed"]:
+            yield f"what the search by {way} misses was not measured"
     if certificate["methods"] == ["name"]:
         yield "compared by name alone: a person under another name, or without one, is not found"

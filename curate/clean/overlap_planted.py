@@ -13,9 +13,9 @@ from curate.core import columns as col
 from curate.core.manifest import Manifest
 from curate.core.shapes import STEPS, Features
 from curate.images.alter import ALTERATIONS
-from curate.search.between_sets import nearest, templates
-from curate.search.identity_model import Templates
+from curate.search.between_sets import nearest
 from curate.search.names import match_names, parse
+from curate.search.templates import Templates
 
 #: How a name is written otherwise, each where the name has room for it.
 RENAMINGS = ("other order", "initial added", "middle name left out", "initial for the first name", "letter left out",
@@ -27,18 +27,21 @@ _COLUMNS = {"by": "str", "alteration": "str", "planted": "int64", "found": "int6
 def missed_names(cast: Cast, train: int, wanted: int, rng: np.random.Generator) -> pd.DataFrame:
     """Names of the benchmarks, rewritten and planted among those of train: how many are listed with their original.
 
-    One name for each turn of RENAMINGS, in turn; a rewritten name that reads the same counts as well. Returns
+    One name for each turn of RENAMINGS, in turn; a rewritten name that reads the same counts as well. Names of two
+    words or more that train does not have as they are: beside its own spelling another one stands back. Returns
     (by, alteration, planted, found).
     """
+    own = cast.name[cast.rows(train)].tolist()
+    there = {form.tokens for name in own for form in parse(name)}
     rows = np.flatnonzero(cast.dataset != train)
-    rows = rows[[len(parse(name)) > 0 and len(parse(name)[0].tokens) > 1 for name in cast.name[rows]]]
+    forms = [parse(name) for name in cast.name[rows]]
+    rows = rows[[len(form) > 0 and len(form[0].tokens) > 1 and form[0].tokens not in there for form in forms]]
     rows = np.sort(rng.permutation(rows)[:wanted])
     kinds = [RENAMINGS[number % len(RENAMINGS)] for number in range(len(rows))]
     long = [len(parse(name)[0].tokens) > 2 for name in cast.name[rows]]
     kinds = [kind if roomy or kind not in _LONG else "letter left out" for kind, roomy in zip(kinds, long, strict=True)]
     planted = [renamed(cast.name[row], kind, rng) for row, kind in zip(rows.tolist(), kinds, strict=True)]
     found = np.zeros(len(rows), bool)
-    own = cast.name[cast.rows(train)].tolist()
     for dataset in range(len(cast.datasets)):
         if dataset == train:
             continue
@@ -77,7 +80,7 @@ def renamed(name: str, kind: str, rng: np.random.Generator) -> str:
 
 
 def missed_faces(
-    vectors: np.ndarray, cast: Cast, faces: Faces, train: int, paired: np.ndarray, wanted: int, features: Features,
+    cast: Cast, faces: Faces, train: int, paired: np.ndarray, wanted: int, features: Features,
     rng: np.random.Generator, far: float | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Identities of the benchmarks with four images, cut in two: one half planted into train, the other left.
@@ -85,49 +88,35 @@ def missed_faces(
     paired: rows of the cast that have a partner already; those are not planted. The halves hold different photographs.
     Found: the two halves are mutual nearest and pass the threshold of the same rule.
     """
-    points = faces.model.project(vectors)
-    usable = np.where(np.any(vectors, axis=1), cast.of, -1)
-    count = np.bincount(usable[usable >= 0], minlength=len(cast.dataset))
-    rows = np.setdiff1d(np.flatnonzero((count >= 4) & (cast.dataset != train)), paired)
+    rows = np.setdiff1d(np.flatnonzero((faces.templates.count >= 4) & (cast.dataset != train)), paired)
     rows = np.sort(rng.permutation(rows)[:wanted])
-    within = pd.Series(usable).groupby(usable).cumcount().to_numpy()
-    first = templates(points, np.where(np.isin(usable, rows) & (within % 2 == 0), usable, -1))
-    second = templates(points, np.where(np.isin(usable, rows) & (within % 2 == 1), usable, -1))
+    size, number = len(cast.dataset), np.full(len(cast.dataset), -1, np.int64)
+    number[rows] = size + np.arange(len(rows))  # rows of the planted halves, below those of the cast
+    half = pd.Series(faces.of).groupby(faces.of).cumcount().to_numpy() % 2 == 1
+    of = np.where(half & np.isin(faces.of, rows), number[faces.of], faces.of)
+    halves = Templates.of(faces.points, np.maximum(of, 0), (of >= 0).astype(float), size + len(rows),
+                          faces.templates.between)  # fmt: skip
     found = np.zeros(len(rows), bool)
     for dataset in range(len(cast.datasets)):
-        theirs = cast.dataset[first.identity] == dataset
-        if dataset == train or not theirs.any():
+        mine = np.flatnonzero(cast.dataset[rows] == dataset)
+        if dataset == train or not len(mine):
             continue
-        left = _joined(faces.of_dataset[train], first, theirs, shift=len(cast.dataset))
-        stays = ~np.isin(faces.of_dataset[dataset].identity, second.identity)
-        right = _joined(_some(faces.of_dataset[dataset], stays), second, theirs)
-        near = nearest(left, right, faces.model, features.executor, rng, far=far)
+        left = np.concatenate([faces.rows(cast, train), number[rows[mine]]])
+        near = nearest(halves, left, faces.rows(cast, dataset), features.executor, rng, far=far)
         good = near.mutual & (near.score >= near.threshold)
-        hit = left.identity[near.i[good]] - len(cast.dataset) == right.identity[near.j[good]]
-        found |= np.isin(rows, right.identity[near.j[good]][hit])
+        found[mine] = np.isin(number[rows[mine]], near.i[good][near.i[good] == number[near.j[good]]])
     return _counted("identity", ["other photographs"] * len(rows), found)
 
 
-def _some(part: Templates, mask: np.ndarray) -> Templates:
-    return Templates(*(column[mask] for column in part))
-
-
-def _joined(one: Templates, more: Templates, mask: np.ndarray, shift: int = 0) -> Templates:
-    more = _some(more, mask)
-    more = more._replace(identity=more.identity + shift)
-    return Templates(*(np.concatenate([a, b]) for a, b in zip(one, more, strict=True)))
-
-
 def missed_copies(
-    manifest: Manifest, features: Features, train: int, wanted: int, rng: np.random.Generator
+    manifest: Manifest, features: Features, params: Any, train: int, wanted: int, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Images of the benchmarks, altered in each way of medium strength and planted into train: how many are found.
 
-    near_duplicates runs, with its defaults, over all images and the copies. Found: the copy is confirmed with its own
-    original.
+    near_duplicates runs with params, those that it had in this run, over all images and the copies. Found: the copy is
+    confirmed with its own original.
     """
     near = STEPS["near_duplicates"]
-    params = near.params()
     pixel = [need for need in near.needs_of(params) if need != "vectors"]
     theirs = np.flatnonzero((manifest.codes(col.DATASET) != train) & (features["decoded"]["reason"] == 0))
     rows = np.sort(rng.permutation(theirs)[: max(1, wanted // len(ALTERATIONS))])

@@ -38,7 +38,8 @@ SOURCES: dict[str, Source] = {
 
 _RECOGNISED = (
     "a folder (identity/image.jpg), a table (.parquet, .csv or .jsonl), lists of identity/file lines (.txt, or a "
-    "folder of them), .rec, .bin, .tar, Parquet or Arrow with image bytes, or the word 'synthetic'"
+    "folder of them), names of persons (.txt, one a line), .rec, .bin, .tar, Parquet or Arrow with image bytes, or the "
+    "word 'synthetic'"
 )
 
 
@@ -47,8 +48,9 @@ def recognise(text: str) -> StrictParams:
 
     A folder is read as `identity/image`, unless it holds nothing but tar shards, lists of images, the lists of CelebA,
     or tables with image bytes; a file by its ending, and the lists of FairFace, VGGFace2 and LFW (`pairs.txt`) by
-    the names under which they are published. The word `synthetic` means the drawn faces (a folder of that name is
-    meant by `./synthetic`), and `{kind: ..., ...}` is a source as a recipe declares it.
+    the names under which they are published; any other text file is a list of names. The word `synthetic` means the
+    drawn faces (a folder of that name is meant by `./synthetic`), and `{kind: ..., ...}` is a source as a recipe
+    declares it.
     Raises InputError for anything else.
     """
     if text == "synthetic":
@@ -72,6 +74,8 @@ def recognise(text: str) -> StrictParams:
             return published.FairfaceParams(path=path)
         if suffix == ".parquet" and huggingface.image_files(path):
             return huggingface.HuggingFaceParams(path=path)
+        if suffix not in TABLE_SUFFIXES and name_list.looks_like_names(path):
+            return name_list.NamesParams(path=path)
     if suffix in TABLE_SUFFIXES:
         if not path.is_file():
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,8 @@ from curate.core.shapes import Executor, StrictParams
 
 #: Parameters of a source that name a file or a folder.
 _PATHS = ("root", "path", "labels")
+#: Columns whose values mean something only within their source.
+_OWN = (col.IMAGE_ID, col.IDENTITY, col.PARENT_ID)
 
 
 class SeveralParams(StrictParams):
@@ -28,6 +30,7 @@ class SeveralParams(StrictParams):
 
     kind: Literal["several"] = "several"
     sources: Annotated[tuple[dict[str, Any], ...], Field(min_length=2)]
+    names_are_global: bool = False  # whether an identity of one source is the same person in another
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -36,11 +39,17 @@ class SeveralParams(StrictParams):
         return tuple({key: str(Path(value).expanduser().resolve()) if key in _PATHS and value is not None else value
                       for key, value in one.items()} for one in sources)  # fmt: skip
 
+    def paths(self) -> dict[str, Path]:
+        """The parameters of the sources that name a file or a folder, as whole paths, by `sources.NUMBER.KEY`."""
+        return {f"sources.{number}.{key}": Path(one[key]) for number, one in enumerate(self.sources, start=1)
+                for key in _PATHS if one.get(key) is not None}  # fmt: skip
+
 
 def read_several(params: SeveralParams, levels: Mapping[str, str] | None, executor: Executor, cache: Path) -> Collected:
     """Read sources into one manifest in which nothing of one is taken for anything of another.
 
-    image_id, identity and parent_id are `dataset/...`, so that equal names stay two identities. Paths are relative to
+    image_id, identity and parent_id are `dataset/...`, so that equal names stay two identities; with
+    `names_are_global` identities keep their names, and equal ones are one identity. Paths are relative to
     the folder that all roots lie in; rows of sources without pixels have none. A label that a source lacks is null
     there. Raises InputError for one source that stands twice, two with one dataset name, and what their readers refuse.
     """
@@ -57,7 +66,8 @@ def read_several(params: SeveralParams, levels: Mapping[str, str] | None, execut
             if merged.setdefault(label, level) != level:
                 raise InputError(f"the label {label!r} is of the person in one source and of the image in another",
                                  remedy=f"Declare it in the recipe: labels: {{{label}: identity}}")  # fmt: skip
-    frames = [_kept_apart(found.manifest, root, merged) for _, found in parts]
+    own = (col.IMAGE_ID, col.PARENT_ID) if params.names_are_global else _OWN
+    frames = [below(prefixed(found.manifest, own), root, merged) for _, found in parts]
     frame = pd.concat(frames, ignore_index=True)
     notes = [f"{_named(found.manifest)}: {note}" for _, found in parts for note in found.notes]
     return Collected(Manifest.from_frame(frame, root=root, levels=merged), tuple(notes))
@@ -100,24 +110,30 @@ def _named(manifest: Manifest) -> str:
     return ", ".join(manifest.frame[col.DATASET].cat.categories)
 
 
-def _kept_apart(manifest: Manifest, root: Path | None, labels: Mapping[str, str]) -> pd.DataFrame:
+def prefixed(manifest: Manifest, columns: Iterable[str] = _OWN) -> Manifest:
+    """The same with `dataset/` before every image_id, identity and parent_id, or those of them in `columns`."""
     frame = manifest.frame.copy(deep=False)
     dataset = text_array(frame[col.DATASET].astype("str"))
     slash = pa.scalar("/", pa.large_string())
-
-    def prefixed(name: str) -> pd.Series:
-        text = text_array(frame[name].astype("str"))
-        return pd.Series(pd.array(pc.binary_join_element_wise(dataset, text, slash), dtype="str"))
-
-    for name in (col.IMAGE_ID, col.IDENTITY, col.PARENT_ID):
+    for name in columns:
         if name in frame:
-            frame[name] = prefixed(name)
+            text = text_array(frame[name].astype("str"))
+            frame[name] = pd.Series(pd.array(pc.binary_join_element_wise(dataset, text, slash), dtype="str"))
+    return Manifest(frame, manifest.root, manifest.levels)
+
+
+def below(manifest: Manifest, root: Path | None, labels: Iterable[str]) -> pd.DataFrame:
+    """The table with paths relative to a folder above its root, if there is one, and every one of the labels, as text.
+
+    A manifest without pixels has null paths where others have some, and a label that it lacks is null.
+    """
+    frame = manifest.frame.copy(deep=False)
     if root is not None:
-        below = os.path.relpath(manifest.root, root) if manifest.root is not None else None
-        if below is None or col.PATH not in frame:
+        way = os.path.relpath(manifest.root, root) if manifest.root is not None else None
+        if way is None or col.PATH not in frame:
             frame[col.PATH] = pd.array(pa.nulls(len(frame), pa.large_string()), "str")
-        elif below != ".":
-            before = pa.scalar(Path(below).as_posix(), pa.large_string())
+        elif way != ".":
+            before, slash = (pa.scalar(text, pa.large_string()) for text in (Path(way).as_posix(), "/"))
             frame[col.PATH] = pd.array(pc.binary_join_element_wise(before, text_array(frame[col.PATH]), slash), "str")
     elif col.PATH in frame:
         frame = frame.drop(columns=col.PATH)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from curate.collect.faults import FaultRates, Plan, make_plan, person_names, shares, sizes
 from curate.collect.folder import FolderParams, read_folder
+from curate.collect.several import below, prefixed
 from curate.collect.source import Collected, Source, counted
 from curate.collect.traits import AGE_GROUPS, ETHNICITIES, GENDERS, generator
 from curate.core import columns as col
@@ -43,6 +44,7 @@ class SyntheticParams(StrictParams):
     benchmark: Annotated[int, Field(ge=0, le=100_000)] = 20  # identities of the benchmark set
     faults: FaultRates = FaultRates()
     dataset: str = "synthetic"
+    with_benchmark: bool = False  # read the benchmark set too, as the dataset `benchmark`
 
 
 class SyntheticTableParams(StrictParams):
@@ -72,7 +74,7 @@ def write_synthetic(params: SyntheticParams, folder: Path | str, executor: Execu
     Raises InputError where the folder holds something else; CurateError where it can't be written.
     """
     folder = Path(folder)
-    stamp = {"params": params.model_dump(mode="json"), "version": VERSION}
+    stamp = _stamp(params)
     if _finished(folder, stamp):
         return folder
     try:
@@ -91,6 +93,11 @@ def write_synthetic(params: SyntheticParams, folder: Path | str, executor: Execu
         raise CurateError(f"cannot write {folder}: {error.strerror or error}. Free some space or choose another "
                           "folder, then run the same command again") from error  # fmt: skip
     return folder
+
+
+def _stamp(params: SyntheticParams) -> dict[str, Any]:
+    """What the files depend on."""
+    return {"params": params.model_dump(mode="json", exclude={"with_benchmark"}), "version": VERSION}
 
 
 def _finished(folder: Path, stamp: dict[str, Any]) -> bool:
@@ -192,12 +199,20 @@ def read_synthetic(
 ) -> Collected:
     """Draw the dataset into the cache if it is not there yet, and read it as a folder with labels.
 
-    The truth stands beside the manifest's root: `root.parent / "truth.parquet"`.
+    The truth stands beside the manifest's root: `root.parent / "truth.parquet"`. With the benchmark set, whose ids and
+    identities are `benchmark/...`, the root is the folder that holds both, and the truth.
     """
-    digest = json_digest({"params": params.model_dump(mode="json"), "version": VERSION})[:24]
+    digest = json_digest(_stamp(params))[:24]
     folder = write_synthetic(params, Path(cache) / "synthetic" / digest, executor)
     inner = FolderParams(root=folder / "images", labels=folder / "labels.csv", dataset=params.dataset)
     found = read_folder(inner, LEVELS if levels is None else levels, executor, cache)
+    if params.with_benchmark:
+        other = FolderParams(root=folder / "benchmark/images", labels=folder / "benchmark/labels.csv",
+                             dataset="benchmark")  # fmt: skip
+        bench = prefixed(read_folder(other, LEVELS if levels is None else levels, executor, cache).manifest)
+        mine = found.manifest
+        frame = pd.concat([below(part, folder, mine.levels) for part in (mine, bench)], ignore_index=True)
+        found = Collected(Manifest.from_frame(frame, root=folder, levels=mine.levels), found.notes)
     faults = pd.read_parquet(folder / "truth.parquet", columns=["fault"])["fault"].value_counts().sort_index()
     planted = ", ".join(f"{name} {number:,}" for name, number in faults.items())
     note = f"drawn faces; images with a planted fault: {planted}" if planted else "drawn faces without faults"

@@ -124,7 +124,8 @@ class Report:
 class Step:
     """A registered step (`kind` step: returns Decisions) or report (`kind` report: returns Report).
 
-    needs: names of features, or what tells them from the parameters; `needs_of` says them either way.
+    needs: names of features, or what tells them from the parameters; `needs_of` says them either way. repeats: steps
+    that it runs again as they ran before it: what they need, it needs too, and their parameters reach it (`steps`).
     """
 
     name: str
@@ -134,6 +135,7 @@ class Step:
     version: int
     params: type[StrictParams]
     before: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -155,13 +157,14 @@ STEPS: dict[str, Step] = {}
 
 
 def _register(
-    kind: str, name: str, needs: Needs, version: int, before: tuple[str, ...] = ()
+    kind: str, name: str, needs: Needs, version: int, before: tuple[str, ...] = (), repeats: tuple[str, ...] = ()
 ) -> Callable[[Callable], Step]:
     def decorate(function: Callable) -> Step:
         params = typing.get_type_hints(function).get("params")
         if not (isinstance(params, type) and issubclass(params, StrictParams)):
             raise CurateError(f"{kind} {name!r}: annotate `params` with a StrictParams class")
-        made = Step(name, kind, function, needs if callable(needs) else tuple(needs), version, params, tuple(before))
+        asked = needs if callable(needs) else tuple(needs)
+        made = Step(name, kind, function, asked, version, params, tuple(before), tuple(repeats))
         earlier = STEPS.get(name)
         if earlier is not None and earlier.function.__module__ != function.__module__:
             raise CurateError(f"two steps are called {name!r}: in {earlier.function.__module__} and "
@@ -182,9 +185,14 @@ def step(name: str, *, needs: Needs = (), version: int = 1, before: tuple[str, .
     return _register("step", name, needs, version, before)
 
 
-def report(name: str, *, needs: Needs = (), version: int = 1) -> Callable[[Callable], Step]:
-    """Register a function `(manifest, features, params, rng) -> Report` as a report, which changes nothing."""
-    return _register("report", name, needs, version)
+def report(
+    name: str, *, needs: Needs = (), version: int = 1, repeats: tuple[str, ...] = ()
+) -> Callable[[Callable], Step]:
+    """Register a function `(manifest, features, params, rng) -> Report` as a report, which changes nothing.
+
+    repeats: steps that it runs again, with the parameters that they had before it in the recipe (see `Step`).
+    """
+    return _register("report", name, needs, version, repeats=repeats)
 
 
 def seed_of(recipe_seed: int, name: str) -> int:

@@ -61,7 +61,7 @@ class Caller:
         if DECISIONS in item.needs:
             values[DECISIONS] = self._earlier(item.order)
         if STEPS_RUN in item.needs:
-            values[STEPS_RUN] = tuple(done.step.name for done in self.recipe.steps if done.order < item.order)
+            values[STEPS_RUN] = {done.step.name: done.params for done in self.recipe.steps if done.order < item.order}
         if EVIDENCE in item.needs:
             values[EVIDENCE] = self._evidence(item.order)
         if SOURCE in item.needs:

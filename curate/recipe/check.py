@@ -74,7 +74,7 @@ def example(step: Step, folder: Path, params: StrictParams | None = None) -> tup
         flags = Decisions.of([a, b], col.FLAG, "near_duplicate_other_identity", score=1.0, related_id=[b, a])
         values[DECISIONS] = flags.stamped("near_duplicates", 1).frame
     if STEPS_RUN in needs:
-        values[STEPS_RUN] = ("near_duplicates",)
+        values[STEPS_RUN] = {"near_duplicates": find_step("near_duplicates").params()}
     if EVIDENCE in needs:
         values[EVIDENCE] = {}
     if SOURCE in needs:
@@ -141,11 +141,11 @@ def _copy(value: Any) -> Any:
         return Manifest(value.frame.copy(deep=True), value.root, value.levels)
     if isinstance(value, StoredVectors):
         return StoredVectors(value.matrix.copy(), value.rows.copy())
-    return value if isinstance(value, tuple) else value.copy()
+    return value if isinstance(value, tuple | StrictParams) else value.copy()  # those cannot change
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, tuple):
+    if isinstance(a, tuple | StrictParams):
         return a == b
     if isinstance(a, dict):
         return list(a) == list(b) and all(_same(a[name], b[name]) for name in a)

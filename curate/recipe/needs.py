@@ -13,8 +13,8 @@ VECTORS = "vectors"
 STORED = "stored_vectors"
 SOURCE = "source"
 
-#: Needs that the run itself knows: earlier decisions, names of earlier steps, evidence of earlier steps by name, and
-#: the manifest as it was before the first step.
+#: Needs that the run itself knows: earlier decisions, earlier steps with their parameters, evidence of earlier steps
+#: by name, and the manifest as it was before the first step.
 OF_THE_RUN = (DECISIONS, STEPS_RUN, EVIDENCE, SOURCE)
 
 

@@ -178,7 +178,9 @@ class _Run:
 
     def _refuse_own_source(self) -> None:
         out = self.folder.path.resolve()
-        for key, path in paths_of(self.recipe.source).items():
+        source = self.recipe.source
+        paths = source.paths() if isinstance(source, SeveralParams) else paths_of(source)
+        for key, path in paths.items():
             if path.is_relative_to(out):
                 raise InputError(f"source.{key} lies in the run folder {out}, and the run would write over it",
                                  value=str(path), remedy="Choose another --out")  # fmt: skip
@@ -237,6 +239,8 @@ class _Run:
             "human": json_digest(human.frame.to_json(orient="split")) if len(human) else None,
             "versions": self.versions,
         }  # fmt: skip
+        if item.repeated:
+            fingerprint["repeats"] = [other.params.model_dump(mode="json") for other in item.repeated]
         if item.files:
             fingerprint["files"] = {key: path_digest(path) for key, path in item.files.items()}
         if self.against is not None:

@@ -74,16 +74,21 @@ def paths_of(params: StrictParams) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step of a recipe with its checked parameters; `order` starts at 1."""
+    """One step of a recipe with its checked parameters; `order` starts at 1.
+
+    repeated: the steps before it that it runs again.
+    """
 
     order: int
     step: Step
     params: StrictParams
+    repeated: tuple[PlannedStep, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The features that it needs under its parameters."""
-        return self.step.needs_of(self.params)
+        """The features that it needs under its parameters, and those of the steps that it runs again."""
+        others = (need for item in self.repeated for need in item.needs)
+        return tuple(dict.fromkeys((*self.step.needs_of(self.params), *others)))
 
     @property
     def files(self) -> dict[str, Path]:
@@ -181,7 +186,8 @@ def _steps(top: RecipeParams, origin: str) -> tuple[PlannedStep, ...]:
         # Whole paths, in the recipe that the run folder keeps too: `undo` finds the same files from anywhere.
         whole = paths_of(checked)
         params.update({key: str(path) for key, path in whole.items()})
-        planned.append(PlannedStep(order, step, checked.model_copy(update=whole)))
+        again = tuple(item for item in planned if item.step.name in step.repeats)
+        planned.append(PlannedStep(order, step, checked.model_copy(update=whole), again))
     for item in planned:
         early = [
             other.step.name for other in planned if other.order < item.order and other.step.name in item.step.before

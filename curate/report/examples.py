@@ -65,7 +65,8 @@ def reasons_of(run: RunFolder, step: StepRecord) -> list[Reason]:
     action, reason = (table[name].cast(pa.string()) for name in ("action", "reason"))
     kinds = pa.table({"action": action, "reason": reason}).group_by(["action", "reason"]).aggregate([([], "count_all")])
     keys = sorted((row["action"], row["reason"] or "") for row in kinds.to_pylist())
-    shown = [key for key in keys if key[0] != col.ASSIGN][:MAX_GROUPS]
+    # Without pixels there is nothing to show: the tables name the images.
+    shown = [key for key in keys if key[0] != col.ASSIGN][:MAX_GROUPS] if run.root is not None else []
     budget = MAX_PICTURES // max(len(shown), 1)
     chosen: dict[tuple[str, str], list[dict[str, Any]]] = {}
     parts: dict[tuple[str, str], pa.Table] = {}

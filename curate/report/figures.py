@@ -230,8 +230,11 @@ def _heatmap(picture: go.Figure, table: pd.DataFrame, options: dict[str, Any], s
         notes.append(f"The first {MAX_CELLS} rows and columns of {grid.shape[0]:,} x {grid.shape[1]:,} are shown.")
         grid = grid.iloc[:MAX_CELLS, :MAX_CELLS]
     values = grid.to_numpy(dtype=np.float64)
-    shown = np.log10(np.where(values > 0, values, np.nan)) if options.get("log") else values
     kind = column_kind(value, table[value])
+    none = 0.5 if kind == "count" else np.nan  # that two share none is worth seeing: a cell below that of one
+    shown = (
+        np.log10(np.where(values > 0, values, np.where(values == 0, none, np.nan))) if options.get("log") else values
+    )
     title = heading(value) + (", log10" if options.get("log") else "")
     picture.add_heatmap(
         x=list(range(grid.shape[1])), y=list(range(grid.shape[0])), z=shown,

@@ -1,16 +1,25 @@
-"""One vector for each identity, and which identities of two sets may be one person."""
+"""Which identities of two sets may be one person, by templates that stand though some images are of somebody else."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from curate.core.errors import InputError
 from curate.core.shapes import Executor
-from curate.core.vectors import unit
 from curate.search.cosine import similar_between
-from curate.search.identity_model import IdentityModel, Templates
+from curate.search.templates import Templates
+from curate.stats.two_covariance import TwoCovariance, fit_two_covariance, sums_of
 
+#: Identities with two images or more that a model is learned from, at the least.
+MIN_IDENTITIES = 20
+#: Axes are kept on which persons differ at least by this share of what images of one person differ (variances).
+MIN_RATIO = 0.5
+SHRINKAGE = 0.05
+_ROUNDS = 3
+_TILE = 65_536
 #: Pairs of templates at the top of the scores that are looked at: so many for each template, and at least so many.
 TOP_EACH, TOP_LEAST = 5, 5_000
 _SAMPLE = 2_000  # templates of either side, to learn how high the top begins
@@ -18,9 +27,9 @@ _NO_RIVAL = 1e6  # the margin of a pair without another
 
 
 class Nearest(NamedTuple):
-    """The top of all pairs of templates of two sets, in order of (i, j).
+    """The top of all pairs of identities of two sets, in order of (i, j): rows of the templates.
 
-    score: log likelihood ratio; cosine: of the weighted means. mutual: each is the other's best. margin: by how much
+    score: log-likelihood ratio; cosine: of the mean persons. mutual: each is the other's best. margin: by how much
     the score exceeds that of the best other pair of either; negative where another is better. threshold: of the score,
     see `nearest`. impostors: pairs that the threshold speaks of.
     """
@@ -35,75 +44,102 @@ class Nearest(NamedTuple):
     impostors: int
 
 
-def templates(points: np.ndarray, identity: np.ndarray, *, rounds: int = 3) -> Templates:
-    """A robust mean of each identity's points, which scatter with variance 1 (`IdentityModel.project`).
+def learn(vectors: np.ndarray, identity: np.ndarray, *, rounds: int = _ROUNDS) -> tuple[TwoCovariance, np.ndarray]:
+    """Learn what tells persons apart from labelled vectors `(N, D)`; images far from their identity are left out.
 
-    points: `(N, K)`; rows of code -1 take part in nothing. Reweighted least trimmed squares (Rousseeuw and Van Driessen
-    2006): three steps that each average the better half (of two both), then the mean of all points whose
-    distance to that is not beyond what one in a hundred would have. So up to half of an identity's images may be of
-    somebody else.
+    identity: codes `(N,)`; rows of code -1 take part in nothing. Each round fits the two-covariance model to the
+    images that are trusted (`trusted`), at first to all. Returns the model, on the axes that tell persons apart, no
+    more than one for four identities (a covariance of few means is mostly chance), and the trusted images, a mask.
+    Raises InputError where fewer than 20 identities have two images.
+    """
+    usable = identity >= 0
+    several = int((np.bincount(identity[usable]) > 1).sum())
+    if several < MIN_IDENTITIES:
+        raise InputError("too few identities have two images with vectors", value=several,
+                         allowed=f"{MIN_IDENTITIES} or more",
+                         remedy="Compare by name and image, or bring more images")  # fmt: skip
+    most, codes, inside = max(1, several // 4), np.maximum(identity, 0), usable
+    for _ in range(rounds):
+        model = fit_two_covariance(vectors, codes, inside.astype(float), shrinkage=SHRINKAGE, dimensions=most)
+        kept = max(1, int((model.between >= MIN_RATIO).sum()))
+        model = replace(model, basis=model.basis[:, :kept], between=model.between[:kept])
+        inside = trusted(model.project(vectors), identity)
+    return model, inside
+
+
+def trusted(points: np.ndarray, identity: np.ndarray, *, steps: int = 3) -> np.ndarray:
+    """Which images show the person that most of their identity's do: a mask `(N,)`, false for rows of code -1.
+
+    points: `(N, d)`, projected, so that images of one person scatter with variance 1. Reweighted least trimmed squares
+    (Rousseeuw and Van Driessen 2006): three steps that each average the better half (of two both), then all
+    points whose distance to that is not beyond what one in a hundred would have. So up to half of an identity's
+    images may be of somebody else.
     """
     from scipy.stats import chi2
 
     usable = np.flatnonzero(identity >= 0)
     order = usable[np.argsort(identity[usable], kind="stable")]
-    codes, starts, sizes = np.unique(identity[order], return_index=True, return_counts=True)
-    mine = points[order].astype(np.float64)
-    if not len(codes):
-        return Templates(codes.astype(np.int64), np.zeros((0, points.shape[1])), sizes)
-    of = np.repeat(np.arange(len(codes)), sizes)
+    result = np.zeros(len(identity), dtype=bool)
+    if not len(order):
+        return result
+    _, starts, sizes = np.unique(identity[order], return_index=True, return_counts=True)
+    of = np.repeat(np.arange(len(sizes)), sizes)
+    mine = points[order]
     half = np.maximum((sizes + 1) // 2, np.minimum(sizes, 2))
-    centre = np.add.reduceat(mine, starts, axis=0) / sizes[:, None]
-    for _ in range(rounds):
-        gap = mine - centre[of]
-        far = np.einsum("nk,nk->n", gap, gap)
-        by_distance = np.lexsort((np.arange(len(of)), far, of))
+    far = _distances(mine, np.ones(len(of)), of, starts)
+    for _ in range(steps):
         rank = np.empty(len(of), np.int64)
-        rank[by_distance] = np.arange(len(of)) - starts[of]
-        centre = _mean_of(mine, rank < half[of], starts)[0]
-    gap = mine - centre[of]
+        rank[np.lexsort((np.arange(len(of)), far, of))] = np.arange(len(of)) - starts[of]
+        far = _distances(mine, rank < half[of], of, starts)
     limit = chi2.ppf(0.99, mine.shape[1]) * (1 + 2 / half)
-    inside = (np.einsum("nk,nk->n", gap, gap) <= limit[of]) | (rank < half[of])
-    return Templates(codes.astype(np.int64), *_mean_of(mine, inside, starts))
+    result[order] = (far <= limit[of]) | (rank < half[of])
+    return result
 
 
-def _mean_of(points: np.ndarray, inside: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    count = np.add.reduceat(inside.astype(np.int64), starts)
-    return np.add.reduceat(np.where(inside[:, None], points, 0), starts, axis=0) / count[:, None], count
+def _distances(points: np.ndarray, inside: np.ndarray, of: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Squared distance of each point from the mean of those of its group that are inside: float64 `(N,)`."""
+    count = np.add.reduceat(np.asarray(inside, np.float64), starts)
+    result = np.empty(len(points))
+    centre = sums_of(points, of, inside, len(starts)) / count[:, None]
+    for start in range(0, len(points), _TILE):
+        here = slice(start, start + _TILE)
+        gap = points[here] - centre[of[here]]
+        result[here] = np.einsum("nk,nk->n", gap, gap)
+    return result
 
 
 def nearest(
-    left: Templates,
-    right: Templates,
-    model: IdentityModel,
+    templates: Templates,
+    left: np.ndarray,
+    right: np.ndarray,
     executor: Executor,
     rng: np.random.Generator,
     *,
     far: float | None = None,
 ) -> Nearest:
-    """Pairs of templates at the top of the scores, with the threshold at a wanted false-match rate.
+    """Pairs of identities at the top of the scores, with the threshold at a wanted false-match rate.
 
-    far: the wanted rate; None: 0.01 / (templates of left), so that one of right, compared with all of left, is falsely
+    left, right: the rows of the two sets. far: the wanted rate; None: 0.01 / (identities of left), so that one of
+    right, compared with all of left, is falsely
     matched once in a hundred times. The threshold is that of `curate.stats.rates.threshold_at` over the pairs between
     the two sets, those of mutual best pairs left out: there the matches are, if there are any. (So the impostors lack
     their own mutual best pairs, and the threshold is a little low: what passes it is sure only if it is mutual and
-    probable besides.) The score is `IdentityModel.log_ratio`; it is taken of the pairs with the highest cosines of
-    weighted means, some five for
-    each template, found exactly by `similar_between`.
+    probable besides.) The score is `Templates.same_person`; it is taken of the pairs with the highest cosines of
+    mean persons, some five for each identity, found exactly by `similar_between`.
     """
-    n, m = len(left.identity), len(right.identity)
+    n, m = len(left), len(right)
     if not n or not m:
         none = np.zeros(0, np.int64)
         return Nearest(none, none, np.zeros(0), np.zeros(0), np.zeros(0, bool), np.zeros(0), np.inf, 0)
     allowed = int((0.01 / n if far is None else far) * n * m)
-    one, two = (model.directions(side.means, float(np.median(side.images))) for side in (left, right))
+    one, two = templates.directions(left), templates.directions(right)
     wanted = max(TOP_EACH * (n + m), TOP_LEAST, 4 * allowed)
     i, j, cosine = similar_between(one, two, _floor(one, two, wanted, rng), executor)
-    score = model.log_ratio(left, right, i, j)
+    score = templates.same_person(left[i], right[j])
     mutual, margin = _nearness(i, j, score, n, m)
     rest = np.sort(score[~mutual])[::-1]
     threshold = float(np.nextafter(rest[allowed], np.inf)) if len(rest) > allowed else -np.inf
-    return Nearest(i, j, score, cosine, mutual, margin, threshold, n * m - int(mutual.sum()))
+    return Nearest(left[i], right[j], score, cosine, mutual, margin, threshold, n * m - int(mutual.sum()))
 
 
 def _floor(left: np.ndarray, right: np.ndarray, wanted: int, rng: np.random.Generator) -> float:
@@ -111,7 +147,7 @@ def _floor(left: np.ndarray, right: np.ndarray, wanted: int, rng: np.random.Gene
     n, m = len(left), len(right)
     if wanted >= n * m:
         return -1.0
-    one, two = (unit(side[np.sort(rng.permutation(len(side))[:_SAMPLE])]) for side in (left, right))
+    one, two = (side[np.sort(rng.permutation(len(side))[:_SAMPLE])] for side in (left, right))
     return max(-1.0, float(np.quantile(one @ two.T, 1 - wanted / (n * m))))
 
 

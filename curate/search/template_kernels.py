@@ -62,3 +62,27 @@ def best_others(ratio, own, temperature, best, value):
         else:
             summed[row] = -np.inf
     return summed
+
+
+@njit(cache=True, nogil=True)
+def pair_ratios(count, sums, a, b, between):
+    """same_person of the sets in rows a and b: `(P,)` float64; fastest where equal counts stand together."""
+    result = np.empty(a.size, np.float64)
+    size = between.size
+    both, one, two = np.empty(size), np.empty(size), np.empty(size)
+    n = m = -1.0
+    constant = 0.0
+    for p in range(a.size):
+        s, t = sums[a[p]], sums[b[p]]
+        if count[a[p]] != n or count[b[p]] != m:  # what depends on the counts alone
+            n, m = count[a[p]], count[b[p]]
+            constant = 0.0
+            for k in range(size):
+                x, y, z = 1 + n * between[k], 1 + m * between[k], 1 + (n + m) * between[k]
+                both[k], one[k], two[k] = between[k] / z, between[k] / x, between[k] / y
+                constant += np.log(z) - np.log(x) - np.log(y)
+        total = 0.0
+        for k in range(size):
+            total += (s[k] + t[k]) * (s[k] + t[k]) * both[k] - s[k] * s[k] * one[k] - t[k] * t[k] * two[k]
+        result[p] = 0.5 * (total - constant)
+    return result

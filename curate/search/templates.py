@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from curate.core.shapes import Executor
-from curate.stats.two_covariance import same_person, sums_of, template_terms
+from curate.stats.two_covariance import sums_of, template_terms
 
 #: Values of one block of ratios: 64 MB. Rows that one task takes, several blocks of them.
 _BLOCK, _TASK = 16_000_000, 16_384
@@ -38,6 +38,21 @@ class Templates:
         """Add up projected vectors `(N, d)` of identities `(N,)` with weights `(N,)`."""
         count = np.bincount(identity, weight, identities)
         return cls(count, sums_of(vectors, identity, weight, identities), between)
+
+    def directions(self, rows: np.ndarray) -> np.ndarray:
+        """The mean person of some identities as unit vectors, float32 `(R, d)`: shrunk the more the fewer vectors."""
+        person = self.sums[rows] / (self.count[rows][:, None] + 1 / self.between)
+        person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
+        return person.astype(np.float32)
+
+    def same_person(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The log-likelihood ratio that identities a and b are one person rather than two: `(P,)` float64, exact."""
+        from curate.search.template_kernels import pair_ratios
+
+        order = np.lexsort((self.count[b], self.count[a]))  # equal counts stand together
+        result = np.empty(len(a))
+        result[order] = pair_ratios(self.count, self.sums, a[order], b[order], self.between)
+        return result
 
     def fit_of_own(self, vectors: np.ndarray, identity: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """The log-likelihood ratio of each vector being of its identity rather than of a stranger: `(N,)` float64.
@@ -112,9 +127,7 @@ def similar_templates(
     rows: the identities that take part. Each proposes those `neighbours` whose mean persons have the highest cosine;
     the ratio of a proposed pair is `same_person` of both sets, exact. Returns int64, int64, float64 `(P,)`.
     """
-    person = templates.sums[rows] / (templates.count[rows][:, None] + 1 / templates.between)
-    person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
-    person = person.astype(np.float32)
+    person = templates.directions(rows)
     neighbours = min(neighbours, len(rows) - 1)
     if neighbours < 1:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
@@ -125,7 +138,7 @@ def similar_templates(
     one, two = np.repeat(np.arange(len(rows)), neighbours), near.ravel()
     pairs = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
     a, b = rows[pairs // len(rows)], rows[pairs % len(rows)]
-    return a, b, _ratio_of(templates, a, b)
+    return a, b, templates.same_person(a, b)
 
 
 def _nearest(start: int, person: np.ndarray, step: int, top: int) -> np.ndarray:
@@ -136,12 +149,3 @@ def _nearest(start: int, person: np.ndarray, step: int, top: int) -> np.ndarray:
         chosen[:, place] = score.argmax(1)
         score[np.arange(len(score)), chosen[:, place]] = -np.inf
     return chosen
-
-
-def _ratio_of(templates: Templates, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    count, sums = templates.count, templates.sums
-    parts = [
-        same_person(count[x], sums[x], count[y], sums[y], templates.between)
-        for x, y in ((a[at : at + 4096], b[at : at + 4096]) for at in range(0, len(a), 4096))
-    ]
-    return np.concatenate([np.zeros(0), *parts])

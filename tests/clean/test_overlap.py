@@ -8,7 +8,7 @@ pytest.importorskip("datasketch")
 pytest.importorskip("rapidfuzz")
 
 from curate.clean.keep_datasets import KeepDatasetsParams, keep_datasets
-from curate.clean.overlap import PAIR_COLUMNS, OverlapParams, overlap
+from curate.clean.overlap import PAIR_COLUMNS, OverlapParams, _filled, overlap, verdicts
 from curate.clean.overlap_evidence import cast_of
 from curate.clean.overlap_pairs import OverlapPairsParams, matrix_of, overlap_pairs
 from curate.clean.overlap_planted import RENAMINGS, renamed
@@ -128,6 +128,21 @@ def test_faces_and_names_agree_or_the_report_says_that_they_do_not():
     assert pairs.loc["Zhang_Ziyi", "mutual"]
 
 
+def test_faces_and_names_weigh_against_one_another():
+    cast = cast_of(MANY)
+    pairs = pd.DataFrame({
+        "a": [0] * 5, "b": [40] * 5, "name_score": [0.999, 0.999, 0.3, np.nan, 0.6], "name_why": ["spelling"] * 5,
+        "log_ratio": [-4.0, -20.0, 5.0, 9.0, np.nan], "face_score": [np.nan, np.nan, np.nan, 0.95, np.nan],
+        "mutual": [None, None, None, True, None], "passed": [None, None, None, True, None],
+    })  # fmt: skip
+    made = verdicts(_filled(pairs), cast, OverlapParams(by=("name", "identity")))
+    assert made["verdict"].tolist() == ["same", "look", "same", "likely", "likely"]
+    odds = 999 * np.exp(-4.0)
+    assert made["score"].tolist()[0] == pytest.approx(odds / (1 + odds))
+    assert made["evidence"].str.contains("the names match and the faces do not").tolist() == [False, True, *[False] * 3]
+    assert made["name_score"].tolist()[:3] == [0.999, 0.999, 0.3]  # by name alone
+
+
 def test_names_by_label_stand_beside_ids():
     frame = BOTH.frame.assign(name=BOTH.frame["identity"].astype(str).str.split("/").str[1])
     codes = {
@@ -162,7 +177,7 @@ def test_the_report_counts_certifies_and_measures_what_is_missed():
     given = {
         "evidence": {"overlap": found.evidence},
         "decisions": found.stamped("overlap", 2).frame,
-        "steps": ("overlap",),
+        "steps": {"overlap": OverlapParams()},
     }
     made = overlap_pairs(after, Features(given), OverlapPairsParams(train="train"), np.random.default_rng(0))
     matrix = matrix_of(found.evidence, cast_of(manifest)).set_index(["dataset_a", "dataset_b"])
@@ -209,7 +224,7 @@ def test_images_need_the_steps_that_find_copies():
     with pytest.raises(CurateError, match="put them before it"):
         decided(OverlapParams(by=("image",)))
     with pytest.raises(CurateError, match="put that before it"):
-        overlap_pairs(BOTH, Features({"evidence": {}, "decisions": DROPS, "steps": ()}), OverlapPairsParams(),
+        overlap_pairs(BOTH, Features({"evidence": {}, "decisions": DROPS, "steps": {}}), OverlapPairsParams(),
                       np.random.default_rng(0))  # fmt: skip
 
 
@@ -217,5 +232,9 @@ def test_the_steps_keep_the_rules_of_the_house():
     check_step(overlap, BOTH, {})
     check_step(overlap, BOTH, {}, OverlapParams(train="train", action="drop_identities", from_verdict="look"))
     check_step(keep_datasets, BOTH, {}, KeepDatasetsParams(datasets=("bench",)))
-    both = {"evidence": {"overlap": decided(OverlapParams()).evidence}, "decisions": DROPS, "steps": ("overlap",)}
+    both = {
+        "evidence": {"overlap": decided(OverlapParams()).evidence},
+        "decisions": DROPS,
+        "steps": {"overlap": OverlapParams()},
+    }
     check_step(overlap_pairs, BOTH, both)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from curate.collect import recognise
 from curate.collect.several import SeveralParams, read_several
 from curate.core.errors import InputError
 from curate.core.files import locate
@@ -36,6 +37,23 @@ def test_equal_names_stay_apart_and_paths_lead_to_the_files(tmp_path: Path, sets
         assert Path(locate(found.root, path)).is_file()
     assert found.frame["path"][3:].isna().all()
     assert found.frame["name"].isna().tolist() == [True, True, True, False, False]
+
+
+def test_names_are_global_only_where_the_recipe_says_so(tmp_path: Path, sets: list[dict]):
+    apart = read(tmp_path, *sets[:2]).manifest.frame.astype(str)
+    assert apart["identity"].tolist() == ["a/Ann", "a/Bo", "b/Ann"]
+    params = SeveralParams(sources=sets[:2], names_are_global=True)
+    one = read_several(params, None, SerialExecutor(), tmp_path).manifest.frame.astype(str)
+    assert one["identity"].tolist() == ["Ann", "Bo", "Ann"]
+    assert one["image_id"].tolist() == apart["image_id"].tolist()  # two photographs with one file name
+    assert one["dataset"].tolist() == ["a", "a", "b"]
+
+
+def test_a_list_of_names_is_recognised(tmp_path: Path):
+    (tmp_path / "names.txt").write_text("Ann Lee\nBo Orr\n")
+    (tmp_path / "images.txt").write_text("Ann_Lee/1.jpg\n")
+    assert recognise(str(tmp_path / "names.txt")).kind == "names"
+    assert recognise(str(tmp_path / "images.txt")).kind == "lists"
 
 
 def test_sets_without_pixels_have_no_root(tmp_path: Path, sets: list[dict]):

@@ -117,6 +117,9 @@ def test_the_wheel_works_in_an_empty_folder(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert (empty / "runs/demo/report/index.html").is_file()
+    faults = pd.read_parquet(empty / "runs/demo/planted/faults.parquet").set_index("fault")
+    assert faults["step"].notna().all()  # the demo looks for everything that it plants
+    assert faults.loc["shared_identity", "step"] == "overlap"
 
 
 def test_duplicates_writes_pairs_and_refuses_what_it_does_not_know(cache: Path, tmp_path: Path):

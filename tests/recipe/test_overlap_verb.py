@@ -16,6 +16,7 @@ from curate.recipe.execute import LocalExecutor
 from curate.recipe.run import run_recipe
 from curate.recipe.schema import make_recipe
 from curate.recipe.verbs import run_overlap
+from curate.recipe.verbs.shared import verb_recipe
 
 ALL = ("name", "image", "identity")
 
@@ -86,6 +87,22 @@ def test_drawn_persons_are_found_by_all_ways_and_dropped(compare, tables, drawn:
     assert tables(tmp_path / "other") == tables(out)
 
 
+def test_planted_copies_are_sought_as_the_run_sought_its_own(compare, tmp_path: Path):
+    params = SyntheticParams(identities=12, images=3, benchmark=8, seed=1, size=64)
+    with LocalExecutor(1) as executor:
+        small = write_synthetic(params, tmp_path / "set", executor)
+    sources = [f"train={small / 'images'}", f"bench={small / 'benchmark/images'}"]
+    found = {}
+    for strict in (0.945, 0.9999):
+        out = tmp_path / str(strict)
+        compare(sources, out, by=("image",), planted=40, overrides=[f"steps.near_duplicates.min_correlation={strict}"])
+        found[strict] = read_json(out / "overlap.json")["missed"]["image"]["found"]
+    assert found[0.9999] < 0.8 * found[0.945]
+    out = tmp_path / "0.945"  # other parameters, same decisions or not: measured again
+    done = compare(sources, out, by=("image",), planted=40, overrides=["steps.near_duplicates.max_listed=99"])
+    assert not done.steps[-1].cached
+
+
 def test_planted_faults_counts_shared_identities_of_several_sources(
     cache: Path, drawn: Path, tmp_path: Path, monkeypatch
 ):
@@ -118,5 +135,11 @@ def test_bad_calls_are_refused(compare, tmp_path: Path):
         compare([tmp_path / "a.txt", f"other={tmp_path / 'a.txt'}"], tmp_path / "run")
     with pytest.raises(InputError, match="'b' are numbers, not names.*n000123"):
         compare([tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "run")
+    with pytest.raises(InputError, match=r"source\.sources\.2\.path lies in the run folder"):
+        compare([tmp_path / "b.txt", tmp_path / "a.txt"], tmp_path / "run", overrides=[
+            f"source.sources=[{{kind: names, path: {tmp_path}/b.txt}}, {{kind: names, path: {tmp_path}/run/a.txt}}]"
+        ])  # fmt: skip
+    with pytest.raises(InputError, match="a list of names.*`curate duplicates` can do nothing with it.*curate overlap"):
+        verb_recipe("duplicates", str(tmp_path / "a.txt"), ["unreadable"])
     with pytest.raises(InputError, match="no way 'faces'"):
         compare([tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "run", by=("faces",))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
 pytest.importorskip("datasketch")
 pytest.importorskip("rapidfuzz")
@@ -13,12 +17,68 @@ pytest.importorskip("rapidfuzz")
 from curate.collect.name_list import NamesParams, read_names
 from curate.core.shapes import SerialExecutor
 from curate.search.names import match_names
+from curate.search.names.match import CALIBRATION, probability, weighed
 
 
 def names_of(path: Path) -> dict[str, str]:
     """Name of each id (or name)."""
     frame = read_names(NamesParams(path=path), None, SerialExecutor(), path.parent).manifest.frame
     return dict(zip(frame["identity"].astype(str), frame["name"].astype(str), strict=True))
+
+
+def lists(real_data: Path) -> dict[str, list[str]]:
+    """The names of four published lists."""
+    paths = {
+        "casia": "overlap-lists/happynear/CASIA__webface_id_name_list.txt",
+        "lfw": "overlap-lists/happynear/CASIA__lfw-names.txt",
+        "vgg": "overlap-lists/vggface1/names.txt",
+        "vgg2": "vggface2-meta/identity_meta.csv",
+    }
+    return {name: list(names_of(real_data / path).values()) for name, path in paths.items()}
+
+
+def checked_pairs(names: dict[str, list[str]]) -> list[tuple[pd.DataFrame, np.ndarray, pd.DataFrame]]:
+    """Of each two lists: pairs before calibration, the rows of the checked ones among them, and those checks."""
+    checked = pd.read_csv(Path(__file__).with_name("names_checked.csv"), keep_default_na=False)
+    checked = checked[checked["persons"] != "unknown"]
+    result = []
+    for one, two in combinations(names, 2):
+        others = [name for other in names if other not in (one, two) for name in names[other]]
+        pairs = weighed(names[one], names[two], others=others)[0]
+        written = pd.MultiIndex.from_arrays(
+            [np.array(names[side], object)[pairs[place]] for side, place in ((one, "i"), (two, "j"))]
+        )
+        mine = checked[(checked["list_a"] == one) & (checked["list_b"] == two)]
+        rows = [np.flatnonzero(written == key) for key in zip(mine["name_a"], mine["name_b"], strict=True)]
+        held = [row[0] for row in rows if len(row)]
+        result.append((pairs, np.array(held, int), mine[[len(row) > 0 for row in rows]]))
+    return result
+
+
+def fitted(found: list, use: np.ndarray, same: np.ndarray, *, exact: bool) -> tuple[float, float, float]:
+    """The curve under which the checks are likeliest; `exact`: with a term for names that do not differ."""
+
+    def loss(curve: np.ndarray) -> float:
+        chance = np.clip(chances((*curve, 0.0)[:3], found)[use], 1e-9, 1 - 1e-9)
+        return -np.log(np.where(same[use], chance, 1 - chance)).sum()
+
+    best = minimize(loss, [-1.0, 0.8, 2.0] if exact else [-1.0, 0.8], method="Powell").x
+    return (*best, 0.0)[:3]
+
+
+def chances(curve: tuple[float, float, float], found: list) -> np.ndarray:
+    """The probability of each checked pair by a curve."""
+    return np.concatenate([probability(pairs, curve)[rows] for pairs, rows, _ in found])
+
+
+def test_the_curve_is_the_one_that_the_checked_pairs_ask_for(real_data: Path):
+    found = checked_pairs(lists(real_data))
+    checks = pd.concat([part for _, _, part in found], ignore_index=True)
+    same, sample = (checks["persons"] == "same").to_numpy(), checks["sample"].to_numpy()
+    np.testing.assert_allclose(CALIBRATION, fitted(found, sample > 0, same, exact=True), atol=0.05)
+    # Fitted to the first sample alone, the curve tells the truth about the second.
+    chance = chances(fitted(found, sample == 1, same, exact=False), found)[sample == 2]
+    assert chance.mean() == pytest.approx(same[sample == 2].mean(), abs=0.1)
 
 
 def test_the_published_overlap_of_casia_and_lfw_is_found(real_data: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.collect import recognise
+from curate.collect.lists import is_list
 from curate.collect.name_list import NamesParams, looks_like_names
 from curate.core.errors import InputError, nearest
 from curate.core.shapes import Executor, StrictParams
@@ -61,7 +62,7 @@ def named_source(text: str) -> StrictParams:
         params = named_source(rest)
         return params.model_copy(update={"dataset": name})
     path = Path(text).expanduser()
-    params = NamesParams(path=path) if looks_like_names(path) else recognise(text)
+    params = NamesParams(path=path) if looks_like_names(path) and not is_list(path) else recognise(text)
     if params.dataset is None:
         return params.model_copy(update={"dataset": _default_name(params)})
     return params

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from curate.collect import recognise
+from curate.collect.name_list import NamesParams
 from curate.core import columns as col
+from curate.core.errors import InputError
 from curate.core.shapes import StrictParams
 from curate.recipe.schema import Recipe, make_recipe
 
@@ -33,7 +35,7 @@ def verb_recipe(
     """
     raw: dict[str, Any] = {
         "name": verb,
-        "source": _plain(_parameters(source)),
+        "source": _plain(_parameters(source, verb)),
         "steps": [{name: {key: value for key, value in given.items() if value is not None}} for name, given in steps],
     }
     if embedder is not None:
@@ -43,8 +45,12 @@ def verb_recipe(
     return make_recipe(raw, overrides, origin=f"curate {verb}")
 
 
-def _parameters(source: str | StrictParams | Mapping[str, Any]) -> Any:
+def _parameters(source: str | StrictParams | Mapping[str, Any], verb: str) -> Any:
     known = recognise(source) if isinstance(source, str) else source
+    if isinstance(known, NamesParams):
+        raise InputError(f"a list of names, without images or labels: `curate {verb}` can do nothing with it",
+                         file=known.path, remedy="Compare it with another set: curate overlap A B; or give the folder "
+                         "or the table of the images")  # fmt: skip
     return known if isinstance(known, Mapping) else known.model_dump(exclude_none=True)
 
 
