@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import process_cost
+from benchmarks.measure import process_cost, run_sections
 
 SIZE, RATE, FAMILY = 512, 0.1, 5
 

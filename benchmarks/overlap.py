@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import best_seconds, process_cost, show
+from benchmarks.measure import best_seconds, process_cost, run_sections
 
 SIZE = 512  # numbers of a template
 
@@ -179,20 +179,12 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}, by commas")
     parser.add_argument("--names", type=int, default=100_000, help="names on each side of the section names")
     parser.add_argument("--sample", type=int, default=5_000, help="names on each side of the section recall")
     parser.add_argument("--templates", type=int, default=85_000, help="identities of the training set")
     parser.add_argument("--benchmark", type=int, default=10_000, help="identities of the benchmark")
     parser.add_argument("--workers", type=int, default=2)
-    chosen = parser.parse_args()
-    figures: dict[str, Any] = {}
-    for name in chosen.only.split(","):
-        if name not in SECTIONS:
-            parser.error(f"no section {name!r}; there are {', '.join(SECTIONS)}")
-        figures |= SECTIONS[name](chosen)
-    show("overlap", figures, chosen.json)
+    run_sections("overlap", SECTIONS, parser)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def lists(real_data: Path) -> dict[str, list[str]]:
 
 def checked_pairs(names: dict[str, list[str]]) -> list[tuple[pd.DataFrame, np.ndarray, pd.DataFrame]]:
     """Of each two lists: pairs before calibration, the rows of the checked ones among them, and those checks."""
-    checked = pd.read_csv(Path(__file__).with_name("names_checked.csv"), keep_default_na=False)
+    checked = pd.read_csv(Path(__file__).parents[2] / "docs/names_checked.csv", keep_default_na=False)
     checked = checked[checked["persons"] != "unknown"]
     result = []
     for one, two in combinations(names, 2):

@@ -17,7 +17,7 @@ from curate.search.odds import competing, log_prior
 SAME, LIKELY, LOOK = 0.9, 0.5, 0.05
 VERDICTS = ("same", "likely", "look")
 #: What log odds by the constants of `score.MODEL` are worth: a + b * log odds (Platt 2000), and c more where nothing
-#: differs. Fitted to pairs of four public lists that were looked up one by one (tests/search/names_checked.csv;
+#: differs. Fitted to pairs of four public lists that were looked up one by one (docs/names_checked.csv;
 #: docs/overlap.md).
 CALIBRATION = (-0.65, 0.81, 3.4)
 
