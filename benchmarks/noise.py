@@ -60,12 +60,17 @@ def _changed(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def find(folder: Path, workers: int) -> None:
-    """What the child process does: load the files of `draw`, find the wrong names, write what was found."""
+    """What the child process does: load the files of `draw`, find the wrong names, write what was found.
+
+    One BLAS thread in each process, as in a run.
+    """
+    from threadpoolctl import threadpool_limits
+
     from curate.clean.noise.find import find_faults
     from curate.recipe.execute import LocalExecutor
 
     label = np.load(folder / "label.npy")
-    with LocalExecutor(workers) as executor:
+    with LocalExecutor(workers) as executor, threadpool_limits(1):
         start = time.perf_counter()
         found = find_faults(np.load(folder / "x.npy", mmap_mode="r"), label, executor, np.random.default_rng(0))
         seconds = time.perf_counter() - start
@@ -118,7 +123,7 @@ def peer(chosen: argparse.Namespace) -> dict[str, Any]:
         x = np.asarray(x, np.float32)
         with LocalExecutor(chosen.workers) as executor:
             find_faults(x[label < 50], label[label < 50], executor, np.random.default_rng(0))  # compiles
-        with Clock() as clock, LocalExecutor(chosen.workers) as executor:
+        with Clock() as clock, LocalExecutor(chosen.workers) as executor, threadpool_limits(1):
             found = find_faults(x, label, executor, np.random.default_rng(0)).table
         rows = found["row"][(found["kind"] == "mislabelled") & (found["confidence"] >= 0.5)]
         figures = {"peer_images": len(x), "peer_identities": chosen.peer_identities}
