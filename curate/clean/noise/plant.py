@@ -60,8 +60,9 @@ def trials(
 def plant(
     projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator
 ) -> Planted:
-    """Give every image the name that it fits, its own where it fits none, and rename as many as were found wrong, at
-    least one in 25 and 40 (a parametric bootstrap: Efron and Tibshirani 1993, chapter 6).
+    """Give every image the name that it fits; where it fits none, keep it under its own with the probability that this
+    is right, and leave it out else; then rename as many as were found wrong, at least one in 25 and 40 (a parametric
+    bootstrap: Efron and Tibshirani 1993, chapter 6).
 
     As many of them are strangers, whose own identity is taken away, as were found among the wrong names of the set,
     and as many of the others are called one of the five identities most alike; the rest is called anything. So names
@@ -70,13 +71,14 @@ def plant(
     identities = int(identity.max(initial=-1)) + 1
     fixed = np.where(belief.moved > 0, belief.other, identity)
     known = np.where(belief.moved > 0, 1.0, belief.right)
-    count = np.bincount(fixed, minlength=identities)
-    wanted = max(_FEWEST, round(max(_RATE, knowledge.contamination) * len(fixed)))
+    kept = rng.random(len(fixed)) < known
+    count = np.bincount(fixed[kept], minlength=identities)
+    wanted = max(_FEWEST, round(max(_RATE, knowledge.contamination) * int(kept.sum())))
     gone = _taken_away(count, wanted * belief.strangers, rng)
     new, wrong = fixed.copy(), np.zeros(len(fixed), bool)
     away = gone[fixed]
     named = round(wanted * (1 - belief.strangers))
-    pool = rng.permutation(np.flatnonzero((known > 0.5) & ~away))[:named]
+    pool = rng.permutation(np.flatnonzero(kept & (known > 0.5) & ~away))[:named]
     home = np.flatnonzero(~gone & (count > 0))
     if len(home) > 1:
         near = _nearest(projected, fixed, known, knowledge.model, home)
@@ -87,11 +89,11 @@ def plant(
         step = rng.integers(1, len(home), len(one))
         new[one] = home[(place[fixed[one]] + step) % len(home)]
         new[two] = near[place[fixed[two]], rng.integers(0, near.shape[1], len(two))]
-        strangers = rng.permutation(np.flatnonzero(away & (known > 0.5)))[: wanted - named]
+        strangers = rng.permutation(np.flatnonzero(away & kept & (known > 0.5)))[: wanted - named]
         new[strangers] = home[rng.integers(0, len(home), len(strangers))]
         wrong[pool] = wrong[strangers] = True
         away = away & ~wrong
-    rows = np.flatnonzero(~away)
+    rows = np.flatnonzero(kept & ~away)
     _, codes = np.unique(new[rows], return_inverse=True)
     return Planted(rows, codes, wrong[rows])
 
