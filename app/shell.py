@@ -6,7 +6,6 @@ import hmac
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,17 +78,15 @@ def _opened(path: str, stamp: str) -> tuple[Opened, Summary]:
 
 
 def warm(path: Path) -> None:
-    """Read the run before anybody asks, so that the first page is no slower than the others.
-
-    What single pages need on top follows in a thread, while the first one is looked at.
-    """
+    """Read the run, and what single pages need on top, before anybody asks, so that no first visit is slow."""
     # Nobody is looking yet, so Streamlit's spinners have no page to turn on, and say so.
     logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     logger.addFilter(lambda record: "missing ScriptRunContext" not in record.getMessage())
     stamp = stamp_of(path)
     opened, summary = _opened(str(path), stamp)
     look = Look.of(path, opened, summary, stamp)
-    threading.Thread(target=lambda: (review.warm(look), balance.warm(look)), daemon=True).start()
+    review.warm(look)
+    balance.warm(look)
 
 
 def main() -> None:
