@@ -18,6 +18,7 @@ from .parts import card, grid, pager, show_report, show_table
 _PAGE = 8  # pairs with pictures
 _EACH = 4  # pictures of a side
 _SHARED = "#e08a00"
+_BELOW = ("overlap/missed", "overlap/doubtful", "overlap/certificate")
 _MEANS = {"same": "one person", "likely": "probably one person", "look": "a person must decide"}
 _FIRST = ["verdict", "score", "identity_a", "dataset_a", "identity_b", "dataset_b", "by", "evidence"]
 
@@ -42,12 +43,15 @@ def view(look: Look) -> None:
         _counts(pairs)
     missed = [step for step in reports if "overlap/missed" in step.tables]
     for step in reports:
-        # The pairs come below, with filters and pages; what a search misses comes last.
-        show_report(look, step, without=(*TABLES, "overlap/missed"))
+        # The pairs come below, with filters and pages; then what a search misses, and the certificate.
+        show_report(look, step, without=(*TABLES, *_BELOW))
     if pairs is not None:
         _listed(look, pairs)
     if missed:
         _missed(look)
+    if any("overlap/certificate" in step.tables for step in reports):
+        st.header("The certificate (overlap.json)")
+        show_table(look.run.table("overlap/certificate"), key="overlap-certificate")
 
 
 def _counts(pairs: pd.DataFrame) -> None:
