@@ -1,6 +1,8 @@
 """Graphs within an identity against the likelihood of two persons: `python -m benchmarks.noise_graph --json`.
 
-Needs CURATE_REAL_DATA, igraph and leidenalg. 40 pairs of identities of lfw-embeddings are merged, 40 are split in
+Needs CURATE_REAL_DATA, and `pip install igraph leidenalg`, which nothing else needs.
+
+40 pairs of identities of lfw-embeddings are merged, 40 are split in
 halves (as in benchmarks.noise_real). A graph joins images of a name that are each among the other's k nearest and whose
 cosine passes a floor; a second group of at least two images makes a mixed identity. k and the floor are the best of all
 that were tried, by the F1 over these very seeds, which nobody can know beforehand; ours has nothing to choose.

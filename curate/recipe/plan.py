@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from curate.collect.several import SeveralParams
 from curate.core import columns as col
 from curate.core.errors import CurateError, InputError, nearest
 from curate.core.manifest import Manifest
 from curate.core.shapes import LABEL_FIELDS
+from curate.recipe.against import Against
 from curate.recipe.features import FeatureStore
 from curate.recipe.needs import (
     DESCRIPTOR,
@@ -21,7 +25,7 @@ from curate.recipe.needs import (
     known_features,
     pixel_features,
 )
-from curate.recipe.schema import Recipe
+from curate.recipe.schema import Recipe, paths_of
 
 
 @dataclass(frozen=True)
@@ -108,3 +112,28 @@ def plan_rows(recipe: Recipe, store: FeatureStore, manifest: Manifest) -> list[P
         needs = tuple(need for need in item.needs if need not in (*OF_THE_RUN, TRUTH, VECTORS))
         rows.append(PlanRow(item.order, item.step.name, item.step.kind, item.step.sentence, needs, images, seconds))
     return rows
+
+
+def plan_document(
+    recipe: Recipe, manifest: Manifest, cache: Path, versions: dict[str, str], against: Against | None
+) -> dict[str, Any]:
+    """What `plan.json` says: the recipe with whole paths, so that `undo` finds the same files from any folder."""
+    raw = dict(recipe.raw)
+    for name, params in (("source", recipe.source), ("embedder", recipe.embedder)):
+        paths = {key: str(path) for key, path in paths_of(params).items()}
+        if paths:
+            raw[name] = {**raw[name], **paths}
+    if isinstance(recipe.source, SeveralParams):
+        raw["source"] = recipe.source.model_dump(mode="json")
+    steps = [
+        {"order": item.order, "name": item.step.name, "kind": item.step.kind, "folder": item.folder,
+         "sentence": item.step.sentence, "params": item.params.model_dump(mode="json")}
+        for item in recipe.steps
+    ]  # fmt: skip
+    root = str(Path(manifest.root).resolve()) if manifest.root is not None else None
+    plan = {
+        "name": recipe.name, "seed": recipe.seed, "recipe": raw,
+        "source": {"kind": recipe.source.kind, "root": root}, "cache": str(cache.resolve()),
+        "levels": dict(manifest.levels), "steps": steps, "versions": versions,
+    }  # fmt: skip
+    return plan if against is None else {**plan, "against": str(against.path)}

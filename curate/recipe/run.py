@@ -27,7 +27,7 @@ from curate.recipe.calling import Caller, overruled
 from curate.recipe.features import FeatureStore
 from curate.recipe.needs import EMBEDDING, OF_THE_RUN
 from curate.recipe.pixels import Pending, Progress
-from curate.recipe.plan import PlanRow, all_needs, check_labels, check_needs, pixel_needs, plan_rows
+from curate.recipe.plan import PlanRow, all_needs, check_labels, check_needs, pixel_needs, plan_document, plan_rows
 from curate.recipe.schema import PlannedStep, Recipe, paths_of
 from curate.recipe.store import RunFolder, library_versions
 
@@ -107,7 +107,7 @@ class _Run:
             manifest, notes = self._collect()
             check_needs(self.recipe, self.store)
             check_labels(self.recipe, manifest)
-            self._write_plan(manifest)
+            self.folder.replace_plan(plan_document(self.recipe, manifest, self.cache, self.versions, self.against))
             chain = self._write_source(manifest, notes)
             if on_cost is not None:
                 on_cost(self.store.pending(all_needs(self.recipe)))
@@ -151,30 +151,6 @@ class _Run:
         return source, [replace(row, done=row.order in done) for row in rows]
 
     # ---- before the steps -----------------------------------------------------------------------------------------
-
-    def _write_plan(self, manifest: Manifest) -> None:
-        root = str(Path(manifest.root).resolve()) if manifest.root is not None else None
-        steps = [
-            {"order": item.order, "name": item.step.name, "kind": item.step.kind, "folder": item.folder,
-             "sentence": item.step.sentence, "params": item.params.model_dump(mode="json")}
-            for item in self.recipe.steps
-        ]  # fmt: skip
-        recipe = dict(self.recipe.raw)
-        for name, params in (("source", self.recipe.source), ("embedder", self.recipe.embedder)):
-            # Absolute, so that `undo` finds the same files from any folder.
-            paths = {key: str(path) for key, path in paths_of(params).items()}
-            if paths:
-                recipe[name] = {**recipe[name], **paths}
-        if isinstance(self.recipe.source, SeveralParams):
-            recipe["source"] = self.recipe.source.model_dump(mode="json")
-        plan = {
-            "name": self.recipe.name, "seed": self.recipe.seed, "recipe": recipe,
-            "source": {"kind": self.recipe.source.kind, "root": root}, "cache": str(self.cache.resolve()),
-            "levels": dict(manifest.levels), "steps": steps, "versions": self.versions,
-        }  # fmt: skip
-        if self.against is not None:
-            plan["against"] = str(self.against.path)
-        self.folder.replace_plan(plan)
 
     def _refuse_own_source(self) -> None:
         out = self.folder.path.resolve()

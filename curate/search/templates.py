@@ -135,18 +135,24 @@ def similar_templates(
     rows: the identities that take part. Each proposes those `neighbours` whose mean persons have the highest cosine;
     the ratio of a proposed pair is `same_person` of both sets, exact. Returns int64, int64, float64 `(P,)`.
     """
-    person = templates.directions(rows)
-    neighbours = min(neighbours, len(rows) - 1)
-    if neighbours < 1:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    step = max(1, min(4096, _BLOCK // len(rows)))
-    starts = range(0, len(rows), step)
-    find = partial(_nearest, person=person, step=step, top=neighbours)
-    near = np.concatenate(list(_map(executor, find, starts, len(rows) ** 2)))
-    one, two = np.repeat(np.arange(len(rows)), neighbours), near.ravel()
+    near = nearest_templates(templates, rows, executor, neighbours)
+    one, two = np.repeat(np.arange(len(rows)), near.shape[1]), near.ravel()
     pairs = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
     a, b = rows[pairs // len(rows)], rows[pairs % len(rows)]
     return a, b, templates.same_person(a, b)
+
+
+def nearest_templates(templates: Templates, rows: np.ndarray, executor: Executor, neighbours: int) -> np.ndarray:
+    """The identities whose mean persons have the highest cosine, of each identity in `rows` `(R,)`.
+
+    Returns places in `rows`, nearest first, int64 `(R, min(neighbours, R - 1))`; ties go to the earlier place.
+    """
+    neighbours = min(neighbours, len(rows) - 1)
+    if neighbours < 1:
+        return np.zeros((len(rows), 0), np.int64)
+    step = max(1, min(4096, _BLOCK // len(rows)))
+    find = partial(_nearest, person=templates.directions(rows), step=step, top=neighbours)
+    return np.concatenate(list(_map(executor, find, range(0, len(rows), step), len(rows) ** 2)))
 
 
 def _nearest(start: int, person: np.ndarray, step: int, top: int) -> np.ndarray:

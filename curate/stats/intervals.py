@@ -205,10 +205,11 @@ def clustered_interval(
 def limits(
     errors: int, comparisons: int, n_eff: float, degrees: float = float("inf"), confidence: float = 0.95
 ) -> Interval:
-    """The interval of an error rate, given how many independent comparisons would be as informative.
+    """The interval of an error rate in [0, 1], given how many independent comparisons would be as informative.
 
-    Wilson's (`degrees` as it has them), or with fewer than 10 errors 0 and the one-sided bound of Clopper and Pearson.
-    No comparisons: NaN, between 0 and 1. Raises InputError for impossible counts.
+    errors of comparisons: counts; n_eff: of at least 0; degrees: of freedom of Student's t, inf for the normal;
+    confidence in (0, 1). Wilson's interval (1927), or with fewer than 10 errors 0 and the one-sided bound of Clopper
+    and Pearson (1934). No comparisons: NaN, between 0 and 1. Raises InputError for impossible counts.
     """
     _check(errors, comparisons, confidence)
     if comparisons == 0:

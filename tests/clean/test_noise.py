@@ -238,7 +238,7 @@ def test_the_model_learnt_on_a_sample_finds_the_same():
 def test_what_is_planted_is_wrong_and_strangers_lose_their_name():
     x, names = faces(seed=12)
     known, belief, projected = learn(x, names, np.ones(len(x)), EXECUTOR)
-    made = plant(projected, names, belief, known, np.random.default_rng(1))
+    made = plant(projected, names, belief, known, np.random.default_rng(1), EXECUTOR)
     was = names[made.rows]
     gone = np.setdiff1d(np.arange(60), was[~made.wrong])
     codes = np.unique(was[~made.wrong], return_inverse=True)[1]
@@ -254,7 +254,7 @@ def test_as_many_names_are_planted_as_were_found_wrong_into_the_names_that_are_b
     x, shown = faces(seed=14)
     names = renamed(shown, 0.3, 3)[0]
     known, belief, projected = learn(x, names, np.ones(len(x)), EXECUTOR)
-    made = plant(projected, names, belief, known, np.random.default_rng(1))
+    made = plant(projected, names, belief, known, np.random.default_rng(1), EXECUTOR)
     assert made.wrong.mean() == pytest.approx(0.3, abs=0.03)
     # The identities are those of the persons, not of the names: wrong names were mended first.
     right = shown[made.rows[~made.wrong]]

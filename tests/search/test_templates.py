@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import curate.search.templates as templates_module
 from curate.core.shapes import SerialExecutor
 from curate.search.clusters import two_persons
-from curate.search.templates import Templates, best_other, similar_templates
+from curate.search.templates import Templates, best_other, nearest_templates, similar_templates
 from curate.stats.two_covariance import evidence, same_person
 
 EXECUTOR = SerialExecutor()
@@ -76,6 +76,23 @@ def test_similar_templates_lists_all_pairs_where_all_are_neighbours():
     wanted = same_person(made.count[a], made.sums[a], made.count[b], made.sums[b], between)
     assert ratio == pytest.approx(wanted)
     assert not len(similar_templates(made, np.array([3]), EXECUTOR)[0])
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 20])
+def test_nearest_templates_have_the_highest_cosines(monkeypatch, neighbours):
+    vectors, identity, weight, between = case(3, 60, 9)
+    made = Templates.of(vectors, identity, weight, 9, between)
+    rows = np.array([0, 2, 3, 5, 7, 8])
+    person = made.sums[rows] / (made.count[rows][:, None] + 1 / between)
+    person /= np.linalg.norm(person, axis=1, keepdims=True)
+    wanted = []
+    for at in range(len(rows)):
+        others = [other for other in range(len(rows)) if other != at]
+        wanted.append(sorted(others, key=lambda other: -(person[at] @ person[other]))[:neighbours])
+    for block in (templates_module._BLOCK, 7):
+        monkeypatch.setattr(templates_module, "_BLOCK", block)
+        assert nearest_templates(made, rows, EXECUTOR, neighbours).tolist() == wanted
+    assert nearest_templates(made, rows[:1], EXECUTOR, neighbours).shape == (1, 0)
 
 
 def best_parting(vectors, between):

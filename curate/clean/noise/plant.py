@@ -8,8 +8,7 @@ import numpy as np
 
 from curate.clean.noise.belief import Belief, Knowledge, learn
 from curate.core.shapes import Executor
-from curate.search.templates import Templates
-from curate.stats.two_covariance import TwoCovariance
+from curate.search.templates import Templates, nearest_templates
 
 #: Names that a wrong label is drawn from, for the share of look-alikes.
 NEAREST = 5
@@ -50,7 +49,7 @@ def trials(
     """Plant wrong names and look for them as if nothing were known; a small set several times, for more of them."""
     parts = []
     for _ in range(int(np.clip(_IMAGES // max(len(identity), 1), 1, _TRIALS))):
-        planted = plant(projected, identity, belief, knowledge, rng)
+        planted = plant(projected, identity, belief, knowledge, rng, executor)
         rows = planted.rows
         found = learn(vectors[rows], planted.identity, scale[rows], executor)[1]
         parts.append((rows, planted.wrong, found.wrongness, found.own, found.support))
@@ -58,8 +57,9 @@ def trials(
 
 
 def plant(
-    projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator
-) -> Planted:
+    projected: np.ndarray, identity: np.ndarray, belief: Belief, knowledge: Knowledge, rng: np.random.Generator,
+    executor: Executor,
+) -> Planted:  # fmt: skip
     """Give every image the name that it fits; where it fits none, keep it under its own with the probability that this
     is right, and leave it out else; then rename as many as were found wrong, at least one in 25 and 40 (a parametric
     bootstrap: Efron and Tibshirani 1993, chapter 6).
@@ -81,7 +81,8 @@ def plant(
     pool = rng.permutation(np.flatnonzero(kept & (known > 0.5) & ~away))[:named]
     home = np.flatnonzero(~gone & (count > 0))
     if len(home) > 1:
-        near = _nearest(projected, fixed, known, knowledge.model, home)
+        templates = Templates.of(projected, fixed, known, identities, knowledge.model.between)
+        near = home[nearest_templates(templates, home, executor, NEAREST)]
         place = np.full(identities, -1)
         place[home] = np.arange(len(home))
         alike = round(len(pool) * _share_alike(identity, belief, near, place))
@@ -113,15 +114,3 @@ def _taken_away(count: np.ndarray, images: float, rng: np.random.Generator) -> n
     gone = np.zeros(len(count), bool)
     gone[order[: int(np.searchsorted(held, images)) + 1]] = True
     return gone
-
-
-def _nearest(
-    projected: np.ndarray, identity: np.ndarray, known: np.ndarray, model: TwoCovariance, home: np.ndarray
-) -> np.ndarray:
-    """The identities of `home` most alike each of them, `(len(home), up to 5)`."""
-    templates = Templates.of(projected, identity, known, int(identity.max()) + 1, model.between)
-    person = templates.sums[home] / (templates.count[home][:, None] + 1 / model.between)
-    person /= np.maximum(np.linalg.norm(person, axis=1, keepdims=True), 1e-12)
-    score = person @ person.T
-    np.fill_diagonal(score, -np.inf)
-    return home[np.argsort(-score, axis=1, kind="stable")[:, : min(NEAREST, len(home) - 1)]]
